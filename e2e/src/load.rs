@@ -161,6 +161,11 @@ impl Running {
     /// Sends nothing more, and waits for what is under way.
     pub async fn stop(self) -> Report {
         self.shared.stop.store(true, Ordering::Relaxed);
+        self.finish().await
+    }
+
+    /// Waits until all of it was sent.
+    pub async fn finish(self) -> Report {
         self.task.await.expect("the load generator never panics");
         let samples = std::mem::take(&mut *self.shared.samples.lock().unwrap());
         Report::new(self.shared.since, samples, *self.shared.latest.lock().unwrap())

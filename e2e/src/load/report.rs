@@ -131,12 +131,13 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let span = self.samples.last().map_or(Duration::ZERO, |s| s.due) - self.samples.first().map_or(Duration::ZERO, |s| s.due);
+        let due = |sample: Option<&Sample>| sample.map_or(0.0, |s| s.due.as_secs_f64());
+        let span = due(self.samples.last()) - due(self.samples.first());
         writeln!(
             f,
             "{} requests over {:.1} s, {} failed; latency p50 {:.1} ms, p99 {:.1} ms, longest {:.1} ms",
             self.counted(),
-            span.as_secs_f64(),
+            span,
             self.failed(),
             milliseconds(self.latency(500)),
             milliseconds(self.latency(990)),

@@ -39,9 +39,7 @@ async fn good(status: u16) -> (SocketAddr, Arc<AtomicUsize>) {
 }
 
 /// A server that does `what` with each connection.
-async fn bad<F: Future<Output = ()> + Send + 'static>(
-    what: impl Fn(TcpStream) -> F + Send + 'static,
-) -> SocketAddr {
+async fn bad<F: Future<Output = ()> + Send + 'static>(what: impl Fn(TcpStream) -> F + Send + 'static) -> SocketAddr {
     let (listener, address) = listener().await;
     tokio::spawn(async move {
         loop {
@@ -61,17 +59,11 @@ async fn read_request(stream: &mut TcpStream) {
 }
 
 async fn finished(load: Load) -> Report {
-    let longest = load.longest;
-    let running = load.start().unwrap();
-    tokio::time::sleep(longest).await;
-    running.stop().await
+    load.start().unwrap().finish().await
 }
 
 fn brief(address: SocketAddr, mode: Mode) -> Load {
-    Load { limit: Duration::from_millis(300), ..Load::new(address, 100) }
-        .modes(&[mode])
-        .longest(Duration::from_millis(500))
-        .most(20)
+    Load { limit: Duration::from_millis(300), ..Load::new(address, 100) }.modes(&[mode]).most(20)
 }
 
 /// All 20 failed, and all in this way.
@@ -168,7 +160,10 @@ async fn a_slow_server_does_not_slow_the_load() {
     .await;
     let report = finished(brief(address, Mode::Fresh)).await;
     report.assert_flawless(20);
-    assert!(report.samples.last().unwrap().due < Duration::from_millis(250), "20 at 100 a second take 200 ms: {report}");
+    assert!(
+        report.samples.last().unwrap().due < Duration::from_millis(250),
+        "20 at 100 a second take 200 ms: {report}"
+    );
     assert!(report.latency(500) >= Duration::from_millis(200));
     assert_eq!(report.served().keys().map(|by| &**by).collect::<Vec<_>>(), ["green"]);
 }
