@@ -27,7 +27,7 @@ api_is_ready() {
 ETCD=http://127.0.0.1:2379
 
 etcd_is_healthy() {
-    in_cluster curl -sf --max-time 2 --noproxy '*' "$ETCD/health" | grep -q '"health":"true"'
+    [[ $(in_cluster curl -sf --max-time 2 --noproxy '*' "$ETCD/health") == *'"health":"true"'* ]]
 }
 
 # start_etcd: 1 if its data cannot be read, as after a crash in mid-write.

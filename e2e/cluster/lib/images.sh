@@ -120,7 +120,7 @@ build_images() {
 import_image() {
     local name=$1 image
     image=$(local_image "$name")
-    ! ctr_cluster image ls -q 2>/dev/null | grep -qxF "$image" || return 0
+    [[ -z $(ctr_cluster image ls -q "name==$image") ]] || return 0
     step "importing image $name"
     tar -C "$(layout_of "$name")" -c . |
         ctr_cluster image import --base-name "${image%:*}" - >/dev/null ||

@@ -25,14 +25,17 @@ ensure_network() {
     in_cluster sysctl -qw net.ipv4.ip_forward=1
     modprobe -q br_netfilter 2>/dev/null || true
     [[ ! -d /proc/sys/net/bridge ]] || in_cluster sysctl -qw net.bridge.bridge-nf-call-iptables=1
+    # kube-proxy redirects what the node itself sends to a Service, but only after
+    # the kernel found some route for it.
+    in_cluster ip route replace "$SERVICE_ADDRESSES" dev lo src "$NODE_ADDRESS"
     ip route replace "$POD_ADDRESSES" via "$NODE_ADDRESS" dev "$LINK_HOST"
     ip route replace "$SERVICE_ADDRESSES" via "$NODE_ADDRESS" dev "$LINK_HOST"
     ip route replace unreachable "$ALL_ADDRESSES"
 }
 
 network_is_up() {
-    in_cluster ip -o address show dev "$LINK_NODE" 2>/dev/null | grep -qF "$NODE_ADDRESS/30" &&
-        ip -o address show dev "$LINK_HOST" 2>/dev/null | grep -qF "$HOST_ADDRESS/30"
+    [[ $(in_cluster ip -o address show dev "$LINK_NODE" 2>/dev/null) == *" $NODE_ADDRESS/30 "* &&
+        $(ip -o address show dev "$LINK_HOST" 2>/dev/null) == *" $HOST_ADDRESS/30 "* ]]
 }
 
 # Routes through a link go with the link; nftables and the pods' links with the namespace.

@@ -31,6 +31,7 @@ conf_dir = "$CONFIG/cni"
 runtime_type = "io.containerd.runc.v2"
 [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options]
 SystemdCgroup = false
+Root = "$RUN/runc"
 
 [plugins."io.containerd.grpc.v1.cri".registry]
 config_path = "$CONFIG/registries"
