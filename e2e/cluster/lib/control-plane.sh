@@ -35,15 +35,19 @@ start_etcd() {
     mkdir -p -m 700 "$STATE/etcd"
     # A test cluster need not survive a power cut: without fsync it is faster, and
     # what a killed process wrote is still in the kernel's hands.
-    start etcd "$(program etcd)" --name "$NODE_NAME" --data-dir "$STATE/etcd" --unsafe-no-fsync \
+    # In a subshell, so that its failure is ours to judge.
+    (start etcd "$(program etcd)" --name "$NODE_NAME" --data-dir "$STATE/etcd" --unsafe-no-fsync \
         --listen-client-urls "$ETCD" --advertise-client-urls "$ETCD" \
         --listen-peer-urls http://127.0.0.1:2380 --initial-advertise-peer-urls http://127.0.0.1:2380 \
         --initial-cluster "$NODE_NAME=http://127.0.0.1:2380" \
         --auto-compaction-mode periodic --auto-compaction-retention 30m --quota-backend-bytes 2147483648 \
-        --log-level warn
+        --log-level warn) || return 1
     local deadline=$((SECONDS + 30))
     until etcd_is_healthy; do
-        runs etcd && ((SECONDS < deadline)) || return 1
+        runs etcd && ((SECONDS < deadline)) || {
+            show_end_of "$LOGS/etcd.log"
+            return 1
+        }
         sleep 0.2
     done
 }

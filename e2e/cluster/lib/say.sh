@@ -16,7 +16,7 @@ fail() {
 show_end_of() {
     [[ -s $1 ]] || return 0
     printf '         the end of %s:\n' "$1" >&2
-    tail -n 15 "$1" | cut -c1-400 | sed 's/^/         | /' >&2
+    tail -n 8 "$1" | cut -c1-400 | sed 's/^/         | /' >&2
 }
 
 # wait_until SECONDS COMMAND...: run the command every fifth of a second until
