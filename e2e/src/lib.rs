@@ -3,6 +3,8 @@
 //! Everything here works on the cluster that `e2e/cluster/up` made, and on no other: [`ground::Ground`] is the only way
 //! to a client, and it reads nothing but `e2e/cluster/env`. (The demo alone can be pointed elsewhere, by name.)
 
+pub mod app;
+pub mod forge;
 pub mod ground;
 pub mod load;
 pub mod place;
