@@ -8,6 +8,7 @@ pub mod build;
 pub mod condition;
 pub mod names;
 pub mod pipeline;
+pub mod report;
 pub mod rollout;
 pub mod schema;
 pub mod template;
