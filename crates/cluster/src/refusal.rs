@@ -22,6 +22,8 @@ pub enum Refusal {
     Unavailable { retry_after_seconds: Option<u64> },
 }
 
+/// The longest text of a refusal, in characters.
+const WORDS: usize = 800;
 const UNAVAILABLE: Refusal = Refusal::Unavailable { retry_after_seconds: None };
 
 /// What an error of a write means.
@@ -41,7 +43,7 @@ pub fn patch_refusal(error: &kube::Error) -> Refusal {
 }
 
 fn of_status(status: &Status) -> Refusal {
-    let words = || status.message.clone();
+    let words = || words(status);
     match (status.code, status.reason.as_str()) {
         (409, _) => conflict(status),
         (410, _) => Refusal::Stale,
@@ -58,6 +60,16 @@ fn of_status(status: &Status) -> Refusal {
         (_, "Invalid" | "BadRequest") => Refusal::Invalid(words()),
         _ => UNAVAILABLE,
     }
+}
+
+/// What the server said, for people. A patch that does not fit its kind is answered with the whole object quoted, which
+/// has no place in a status.
+fn words(status: &Status) -> String {
+    let message = match status.message.rsplit_once("}\": ") {
+        Some((_, why)) => why,
+        None => status.message.as_str(),
+    };
+    message.chars().take(WORDS).collect()
 }
 
 /// 409 says four things: another version, another field manager, a name that is taken, or a quota that several are
@@ -78,7 +90,7 @@ fn manager(message: &str) -> &str {
 /// An object that is gone is another thing than a kind that this cluster does not serve.
 fn absent(status: &Status) -> Refusal {
     let named = status.details.as_ref().is_some_and(|details| !details.name.is_empty());
-    if named { Refusal::Stale } else { Refusal::Denied(format!("the cluster does not serve this: {}", status.message)) }
+    if named { Refusal::Stale } else { Refusal::Denied(format!("the cluster does not serve this: {}", words(status))) }
 }
 
 /// The uid of an object never changes, so a body with another uid is about an object that was replaced.
@@ -93,3 +105,6 @@ fn names_a_field(status: &Status) -> bool {
 fn causes(status: &Status) -> impl Iterator<Item = &str> {
     status.details.iter().flat_map(|details| &details.causes).map(|cause| cause.field.as_str())
 }
+
+#[cfg(test)]
+mod tests;
