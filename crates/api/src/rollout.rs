@@ -349,9 +349,6 @@ pub struct Memory {
     /// The revision on its way, and its last progress.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub progress: Option<Progress>,
-    /// When the live Service was first seen to select this revision.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub switched: Option<Mark>,
     /// Since when the unconfirmed live revision has had too few ready pods.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unready_since: Option<Timestamp>,
@@ -366,9 +363,17 @@ pub struct Memory {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(with = "BTreeMap<String, Timestamp>")]
     pub unlisted: BTreeMap<Revision, Timestamp>,
-    /// When a stranger's selector was last put right (the last three).
+    /// The last three times that somebody else's selector is put right.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub restored: Vec<Timestamp>,
+    pub restored: Vec<Restored>,
+}
+
+/// A selector of somebody else's, at this version of the live Service, is put right.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub struct Restored {
+    #[serde(rename = "resourceVersion")]
+    pub version: String,
+    pub time: Timestamp,
 }
 
 /// A revision at a moment.

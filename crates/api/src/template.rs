@@ -46,7 +46,7 @@ pub fn fingerprint(template: &Value, ports: &[ServicePort], released: &[String])
     let mut hash = Sha256::new();
     hash.update(canonical(&with_images(template, &without)));
     hash.update([0]);
-    hash.update(canonical(&Value::from_iter(ports.iter().map(ServicePort::as_written))));
+    hash.update(canonical(&ports.iter().map(ServicePort::as_written).collect()));
     crate::names::hex(&hash.finalize(), 64)
 }
 
