@@ -1,4 +1,5 @@
 # Everything, in the order in which it is needed.
+# shellcheck shell=bash
 # shellcheck source-path=SCRIPTDIR
 
 LIBRARY=$(dirname -- "${BASH_SOURCE[0]}")

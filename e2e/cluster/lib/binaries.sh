@@ -3,6 +3,7 @@
 # Each part is a folder under go/ with a go.mod whose `tool` lines name the
 # programs, a go.sum, and perhaps `ldflags`. The result is kept in
 # $BINARIES/<part>-<hash of these files and the flags>, so only the first run pays.
+# shellcheck shell=bash
 
 GO_FLAGS=(-mod=readonly -trimpath -buildvcs=false)
 GO_LDFLAGS='-s -w'

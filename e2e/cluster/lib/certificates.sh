@@ -1,4 +1,5 @@
 # Keys and certificates of the cluster, made once per cluster.
+# shellcheck shell=bash
 
 PKI=$STATE/pki
 VALID_DAYS=3650
@@ -10,7 +11,8 @@ ensure_key() {
 }
 
 ensure_authority() {
-    mkdir -p -m 700 "$PKI"
+    mkdir -p "$PKI"
+    chmod 700 "$PKI"
     ensure_key "$PKI/ca.key"
     [[ -s $PKI/ca.crt ]] || {
         openssl req -x509 -new -key "$PKI/ca.key" -days "$VALID_DAYS" -subj /CN=switchyard-ground \
@@ -87,6 +89,5 @@ ensure_certificates() {
         ensure_kubeconfig "$name" "$CONFIG/$name.kubeconfig"
     done
     ensure_kubeconfig admin "$KUBECONFIG_ADMIN"
-    : >"$PKI/complete"
     printf 'yes\n' >"$PKI/complete"
 }

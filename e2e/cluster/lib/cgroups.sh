@@ -1,5 +1,6 @@
 # All that the cluster runs, its daemons and its pods, is in cgroups under
 # $CGROUP. So what is ours can be told without trusting any process number.
+# shellcheck shell=bash
 
 # cgroup_roots: the mounted hierarchies; several with version 1, one with version 2.
 cgroup_roots() {

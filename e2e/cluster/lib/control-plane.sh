@@ -1,4 +1,5 @@
 # etcd, the API server and the controllers.
+# shellcheck shell=bash
 
 # write_config FILE: from standard input, and only if it changed, since some
 # daemons end when their file is touched.
@@ -32,7 +33,8 @@ etcd_is_healthy() {
 
 # start_etcd: 1 if its data cannot be read, as after a crash in mid-write.
 start_etcd() {
-    mkdir -p -m 700 "$STATE/etcd"
+    mkdir -p "$STATE/etcd"
+    chmod 700 "$STATE/etcd"
     # A test cluster need not survive a power cut: without fsync it is faster, and
     # what a killed process wrote is still in the kernel's hands.
     # In a subshell, so that its failure is ours to judge.
@@ -44,10 +46,10 @@ start_etcd() {
         --log-level warn) || return 1
     local deadline=$((SECONDS + 30))
     until etcd_is_healthy; do
-        runs etcd && ((SECONDS < deadline)) || {
+        if ! runs etcd || ((SECONDS >= deadline)); then
             show_end_of "$LOGS/etcd.log"
             return 1
-        }
+        fi
         sleep 0.2
     done
 }

@@ -1,5 +1,6 @@
 # The registry and the Git server in the cluster, their users, and the images
 # that the rest of the repository expects in the registry.
+# shellcheck shell=bash
 
 CREDENTIALS=$STATE/credentials.env
 # Each holds the same users; tools differ in what they read.
@@ -24,7 +25,7 @@ render() {
     printf '%s\n' "$text"
 }
 
-# apply_once NAME FILE...: unless the very same was applied to this cluster.
+# apply_once NAME FILE...: unless the very same was applied to this cluster, and is there.
 apply_once() {
     local name=$1 text print file
     shift
@@ -33,7 +34,8 @@ apply_once() {
         printf -- '---\n'
     done)
     print=$(sha256sum <<<"$text" | cut -c1-16)
-    [[ $(cat "$STATE/$name.applied" 2>/dev/null) != "$print" ]] || return 0
+    [[ $(cat "$STATE/$name.applied" 2>/dev/null) != "$print" ]] ||
+        ! kubectl_admin get -f - <<<"$text" >/dev/null 2>&1 || return 0
     step "applying $name"
     kubectl_admin apply --server-side --force-conflicts -f - <<<"$text" >/dev/null ||
         fail "could not apply $name"
@@ -70,7 +72,8 @@ hashed() {
 }
 
 ensure_secrets() {
-    [[ $(cat "$STATE/secrets.applied" 2>/dev/null) != "$CREDENTIALS_PRINT" ]] || return 0
+    [[ $(cat "$STATE/secrets.applied" 2>/dev/null) != "$CREDENTIALS_PRINT" ]] ||
+        ! kubectl_admin -n forge get secrets registry-users git-users registry-push >/dev/null 2>&1 || return 0
     step "giving the forge its users"
     (
         umask 077
@@ -134,7 +137,6 @@ ensure_forge() {
     ensure_credentials
     mkdir -p "$STATE/forge/registry"
     install -d -o 1000 -g 1000 "$STATE/forge/git"
-    # hostPath volumes need the way to them open for the pods' users.
     apply_once forge-namespace "$HERE/forge/namespace.yaml"
     ensure_secrets
     apply_once forge "$HERE/forge/registry.yaml" "$HERE/forge/git.yaml"

@@ -4,6 +4,7 @@
 # `parts` (whose programs it holds) and `config` (for umoci), and may define
 # assemble ROOT, which puts more files under ROOT. The result is an OCI layout in
 # $CACHE/images/NAME-<hash of the recipe>.
+# shellcheck shell=bash
 
 IMAGES=(pause registry git-server kaniko base-git base-python)
 DEBIAN_SUITE=bookworm

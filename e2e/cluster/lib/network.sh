@@ -1,5 +1,6 @@
 # The cluster's network: one namespace with no way out, joined to the host by a
 # pair of links. Whoever is in it reaches the host and the cluster, nothing else.
+# shellcheck shell=bash
 
 # in_cluster COMMAND...: not `ip netns exec`, which remounts /sys without the cgroups.
 in_cluster() {

@@ -1,4 +1,5 @@
 # The one node: containerd, the kubelet, kube-proxy and the cluster's DNS.
+# shellcheck shell=bash
 
 start_containerd() {
     write_config containerd.toml <<TOML
@@ -62,7 +63,7 @@ TOML
 }
 JSON
     mkdir -p "$STATE/containerd" "$RUN/containerd" "$RUN/cni"
-    start containerd /usr/bin/env PATH="$PATH:/usr/sbin:/sbin" containerd \
+    start containerd containerd \
         --config "$CONFIG/containerd.toml" --log-level warn
     wait_for containerd 30 ctr_cluster version
 }
@@ -126,7 +127,7 @@ metricsBindAddress: 127.0.0.1:10249
 # These are settings of the whole machine, not of the namespace.
 conntrack: {maxPerCore: 0, min: 0, tcpEstablishedTimeout: 0s, tcpCloseWaitTimeout: 0s}
 YAML
-    start proxy /usr/bin/env PATH="$PATH:/usr/sbin:/sbin" "$(program kube-proxy)" --config "$CONFIG/proxy.yaml"
+    start proxy "$(program kube-proxy)" --config "$CONFIG/proxy.yaml"
 }
 
 start_dns() {

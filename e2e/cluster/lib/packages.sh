@@ -1,4 +1,5 @@
 # What the cluster takes from Debian.
+# shellcheck shell=bash
 
 # A program (or a file) and the package that brings it.
 declare -A PACKAGE_OF=(
@@ -19,7 +20,7 @@ require_machine() {
 require_packages() {
     local program missing=()
     for program in "${!PACKAGE_OF[@]}"; do
-        PATH=$PATH:/usr/sbin:/sbin type -P "$program" >/dev/null || [[ -e $program && $program == /* ]] ||
+        type -P "$program" >/dev/null || [[ -e $program && $program == /* ]] ||
             missing+=("${PACKAGE_OF[$program]}")
     done
     ((${#missing[@]})) || return 0

@@ -1,6 +1,7 @@
 # The daemons: started in our cgroup and network namespace, and known again by
 # number, start time and boot, so that a number which has passed on to another
 # process is neither trusted nor ended.
+# shellcheck shell=bash
 
 PIDS=$STATE/pid
 
@@ -44,6 +45,7 @@ start() {
     step "starting $name"
     mkdir -p "$PIDS" "$LOGS"
     cap_log "$LOGS/$name.log"
+    # Nothing of the caller's environment: a proxy or a path in it is not for daemons.
     # The process writes its own number before it becomes the daemon: there is no
     # moment at which it runs unknown. Locks of ours (file descriptors from 10) are
     # closed, or they would be held as long as the daemon lives.
@@ -58,7 +60,8 @@ start() {
         read -ra fields <<<"${stat##*) }"
         echo "$$ ${fields[19]} $(</proc/sys/kernel/random/boot_id)" >"$2.new" && mv -f "$2.new" "$2" || exit
         netns=$3; shift 3
-        exec nsenter --net="$netns" -- "$@"
+        exec env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
+            nsenter --net="$netns" -- "$@"
     ' "start-$name" "$(tracking_cgroup)/daemons" "$PIDS/$name" "/run/netns/$NETNS" "$@" \
         </dev/null >>"$LOGS/$name.log" 2>&1
     printf '%s' "$print" >"$PIDS/$name.print"

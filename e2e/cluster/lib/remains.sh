@@ -1,4 +1,5 @@
 # Taking away what the cluster put on the machine, whatever state it is in.
+# shellcheck shell=bash
 
 # our_mounts: what is mounted under our folders, the innermost first.
 our_mounts() {

@@ -1,5 +1,6 @@
 # What the scripts say while they work: one line a step, with the seconds since
 # the script started, on standard error, so that standard output stays for results.
+# shellcheck shell=bash
 
 # step TEXT...
 step() {

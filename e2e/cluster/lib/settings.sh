@@ -1,10 +1,14 @@
 # Names, addresses and places: everything else reads them from here.
-# shellcheck disable=SC2034  # used by the files that source this one
+# shellcheck shell=bash
 
 # The scripts must not depend on what the caller's shell happens to point at.
 unset KUBECONFIG CONTAINERD_ADDRESS CONTAINERD_NAMESPACE DOCKER_CONFIG
 umask 022
 export LC_ALL=C.UTF-8
+PATH=$PATH:/usr/sbin:/sbin
+# Downloads may need a proxy, the cluster never does.
+export NO_PROXY="${NO_PROXY:+$NO_PROXY,}198.18.0.0/15"
+export no_proxy="${no_proxy:+$no_proxy,}198.18.0.0/15"
 
 HERE=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)
 IMAGE_RECIPES=$(cd -- "$HERE/../images" && pwd)

@@ -1,5 +1,5 @@
 # Git over smart HTTP: lighttpd checks the password, git http-backend serves.
-# shellcheck shell=bash disable=SC2034
+# shellcheck shell=bash disable=SC2034,SC2154
 
 packages=(git lighttpd)
 config=(

@@ -1,6 +1,6 @@
 # Kaniko's executor, laid out like the image that the project publishes: all of
 # it under /kaniko, since Kaniko unpacks base images over everything else.
-# shellcheck shell=bash disable=SC2034
+# shellcheck shell=bash disable=SC2034,SC2154
 
 parts=(kaniko)
 config=(

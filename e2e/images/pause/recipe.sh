@@ -1,5 +1,5 @@
 # The sandbox image of every pod.
-# shellcheck shell=bash disable=SC2034
+# shellcheck shell=bash disable=SC2034,SC2154
 
 config=(--config.entrypoint /pause)
 

@@ -1,6 +1,6 @@
 # The distribution project's registry, alone in its image; its configuration
 # is mounted by the pod.
-# shellcheck shell=bash disable=SC2034
+# shellcheck shell=bash disable=SC2034,SC2154
 
 parts=(registry)
 config=(
