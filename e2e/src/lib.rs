@@ -6,7 +6,10 @@
 pub mod app;
 pub mod forge;
 pub mod ground;
+pub mod install;
 pub mod load;
 pub mod place;
 pub mod process;
 pub mod proxy;
+pub mod tell;
+pub mod timeline;

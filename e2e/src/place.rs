@@ -2,6 +2,7 @@
 
 use std::{
     fmt::Write as _,
+    net::SocketAddr,
     panic::{AssertUnwindSafe, resume_unwind},
     sync::Arc,
     time::Duration,
@@ -11,7 +12,7 @@ use anyhow::{Context as _, Result};
 use futures::FutureExt as _;
 use k8s_openapi::{
     NamespaceResourceScope,
-    api::core::v1::{Namespace, Pod},
+    api::core::v1::{Namespace, Pod, Service},
 };
 use kube::{Api, Resource, ResourceExt as _, api::ListParams};
 use serde::de::DeserializeOwned;
@@ -188,6 +189,16 @@ impl Place {
     /// Pods of one revision of a Rollout, those on their way out included.
     pub async fn pods_of(&self, revision: &str) -> Vec<Pod> {
         self.list(&format!("{}={revision}", switchyard_api::names::LABEL_REVISION)).await
+    }
+
+    /// Where a Service of this namespace is reached from this machine.
+    pub async fn address_of(&self, service: &str) -> SocketAddr {
+        self.until("the address of the Service", 30, async || {
+            let spec = self.find::<Service>(service).await?.spec?;
+            let port = u16::try_from(spec.ports?.first()?.port).ok()?;
+            Some(SocketAddr::new(spec.cluster_ip?.parse().ok()?, port))
+        })
+        .await
     }
 
     /// Everything that helps to see why something is not as it should be.

@@ -14,7 +14,8 @@ use tokio::net::TcpStream;
 
 use super::report::{Kind, Served};
 
-/// Who answered is read from the first of these headers that is there, otherwise from the first line of the body.
+/// Who answered is read from the first of these headers that is there, otherwise from the body: what its member `pod`
+/// says if it is a JSON object, or else its first line.
 const SERVED_BY: [&str; 2] = ["x-served-by", "x-pod"];
 /// Of the body's first line, that much.
 const LONGEST_NAME: usize = 80;
@@ -59,7 +60,11 @@ impl Connection {
         if !status.is_success() {
             return Err((Kind::Status(status.as_u16()), format!("{status}: {}", first_line())));
         }
-        Ok(Arc::from(named.unwrap_or_else(first_line)))
+        let member = || {
+            let object: serde_json::Value = serde_json::from_slice(&body).ok()?;
+            object.get("pod")?.as_str().map(str::to_owned)
+        };
+        Ok(Arc::from(named.or_else(member).unwrap_or_else(first_line)))
     }
 }
 
