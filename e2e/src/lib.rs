@@ -4,12 +4,15 @@
 //! to a client, and it reads nothing but `e2e/cluster/env`. (The demo alone can be pointed elsewhere, by name.)
 
 pub mod app;
+pub mod audit;
 pub mod forge;
 pub mod ground;
+pub mod hosted;
 pub mod install;
 pub mod load;
 pub mod place;
 pub mod process;
 pub mod proxy;
+pub mod state;
 pub mod tell;
 pub mod timeline;

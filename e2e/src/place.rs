@@ -17,7 +17,10 @@ use k8s_openapi::{
 use kube::{Api, Resource, ResourceExt as _, api::ListParams};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use switchyard_api::{Build, Pipeline, Rollout};
+use switchyard_api::{
+    Build, Pipeline, Rollout,
+    condition::{READY, RECONCILING, State},
+};
 use tokio::time::Instant;
 
 use crate::{
@@ -53,6 +56,18 @@ pub async fn in_a_namespace(name: &str, test: impl AsyncFnOnce(Place)) {
     if let Err(panic) = ended {
         resume_unwind(panic);
     }
+}
+
+/// Ready for the spec as it is now, with nothing on its way and nothing to wait for.
+pub fn is_settled(rollout: &Rollout) -> bool {
+    let Some(status) = &rollout.status else { return false };
+    let is = |kind: &str, state: State| status.conditions.iter().any(|c| c.kind == kind && c.status == state);
+    rollout.metadata.generation == Some(status.observed_generation)
+        && is(READY, State::True)
+        && !is(RECONCILING, State::True)
+        && status.live.as_ref().is_some_and(|live| live.confirmed)
+        && status.next.is_none()
+        && status.waiting_for.is_empty()
 }
 
 /// Five letters, so that a run does not meet what the one before it left.
@@ -158,16 +173,10 @@ impl Place {
         }
     }
 
-    /// Waits until this is so of the Rollout.
+    /// Waits until a Rollout has done all that its spec asks for, and has nothing left to do.
     #[track_caller]
-    pub fn until_rollout<'a>(
-        &'a self,
-        name: &'a str,
-        what: &'a str,
-        seconds: u64,
-        so: impl Fn(&Rollout) -> bool + 'a,
-    ) -> impl Future<Output = Rollout> + 'a {
-        self.until_object(name, what, seconds, so)
+    pub fn until_healthy<'a>(&'a self, name: &'a str, seconds: u64) -> impl Future<Output = Rollout> + 'a {
+        self.until_object(name, "it is healthy and wants nothing more", seconds, is_settled)
     }
 
     /// Waits until this is so of the object.
