@@ -4,23 +4,8 @@
 //! tests below quote.
 
 use kube::core::Status;
-use serde::{Deserialize, Serialize};
 
-/// A refused write: a fact of the next round.
-// To be replaced by a re-export of `switchyard_decide::Refusal`, which is the same type.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Refusal {
-    /// The object is no longer what the decision saw.
-    Stale,
-    /// Another field manager owns the field; its name.
-    Owned(String),
-    /// Not allowed, by rights, quota or admission; the server's words.
-    Denied(String),
-    /// No server would accept it; the server's words.
-    Invalid(String),
-    /// No answer, or a request to come back. The write may have happened.
-    Unavailable { retry_after_seconds: Option<u64> },
-}
+pub use switchyard_decide::Refusal;
 
 /// The longest text of a refusal, in characters.
 const WORDS: usize = 800;
