@@ -18,6 +18,7 @@ use kube::{
 };
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
+use switchyard_decide::Version;
 
 use crate::{
     ops::Ops,
@@ -200,13 +201,14 @@ impl Writer {
 
     async fn try_delete(&self, target: &Target, seen: &Seen) -> Result<Written, Refusal> {
         whole(target, seen)?;
-        let only = Preconditions { uid: Some(seen.uid.clone()), resource_version: Some(seen.version.clone()) };
+        let only =
+            Preconditions { uid: Some(seen.uid.clone()), resource_version: Some(seen.version.as_str().to_owned()) };
         let params = DeleteParams::background().preconditions(only);
         let answer: Value =
             self.request(at(target).delete(&target.name, &params)).await.map_err(|error| refusal(&error))?;
         // A Status says that it is gone; the object, that finalizers or its grace period hold it.
         let version = answer.pointer("/metadata/resourceVersion").and_then(Value::as_str).unwrap_or_default();
-        Ok(Written { target: target.clone(), uid: seen.uid.clone(), version: version.to_owned(), deleted: true })
+        Ok(Written { target: target.clone(), uid: seen.uid.clone(), version: Version::new(version), deleted: true })
     }
 
     async fn request<T: DeserializeOwned>(
@@ -265,7 +267,7 @@ fn body(target: &Target, seen: Option<&Seen>, fields: Value) -> Value {
         }
         if let Some(seen) = seen {
             meta.insert("uid".to_owned(), seen.uid.clone().into());
-            meta.insert("resourceVersion".to_owned(), seen.version.clone().into());
+            meta.insert("resourceVersion".to_owned(), seen.version.as_str().into());
         }
     }
     body.insert("apiVersion".to_owned(), target.resource.api_version.clone().into());

@@ -166,7 +166,7 @@ where
         };
         if object.meta().deletion_timestamp.is_some() {
             self.probes.forget(&uid);
-            return (Outcome::Settled, Again::WhenWoken);
+            return (Outcome::Silent, Again::WhenWoken);
         }
         self.on(key, &uid, object.as_ref()).await
     }
@@ -186,7 +186,7 @@ where
         if decision.status != before {
             match self.report(key, uid, object, &before, &decision).await {
                 Reported::Written if H::Kind::memory(&decision.status) != H::Kind::memory(&before) => {
-                    return (Outcome::Wrote, Again::After(Duration::ZERO));
+                    return (Outcome::Acted, Again::After(Duration::ZERO));
                 }
                 Reported::Written => {}
                 Reported::Postponed(wait) => postponed = Some(wait),
@@ -220,7 +220,7 @@ where
             if let Err(veto) = H::Kind::permit(seen, action) {
                 tracing::error!(kind = H::Kind::NAME, ?key, ?action, veto = veto.0, "vetoed: this is a fault of the operator");
                 self.metrics.veto(H::Kind::NAME, veto.0);
-                return Err((Outcome::Refused, Again::After(self.failed(uid, None))));
+                return Err((Outcome::Vetoed, Again::After(self.failed(uid, None))));
             }
             tracing::info!(kind = H::Kind::NAME, namespace = key.0, name = key.1, rule = decision.rule, ?action, "apply");
             match self.hands.apply(object, seen, action).await {
@@ -233,10 +233,10 @@ where
             (pace.failures, pace.not_before) = (0, None);
             if was_refused {
                 // The status still tells of the refusal.
-                return Err((Outcome::Settled, Again::After(Duration::ZERO)));
+                return Err((Outcome::Silent, Again::After(Duration::ZERO)));
             }
         }
-        Ok(if decision.actions.is_empty() { Outcome::Settled } else { Outcome::Wrote })
+        Ok(if decision.actions.is_empty() { Outcome::Silent } else { Outcome::Acted })
     }
 
     async fn report(
@@ -287,7 +287,7 @@ where
             self.barrier.forget(&uid);
             lock(&self.paces).remove(&uid);
         }
-        (Outcome::Settled, Again::WhenWoken)
+        (Outcome::Silent, Again::WhenWoken)
     }
 
     fn blind(&self, key: &Key, uid: &str, blind: &Blind) -> (Outcome, Again) {
