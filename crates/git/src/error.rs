@@ -33,9 +33,6 @@ pub enum Error {
     /// `known_hosts` has no line for the server.
     #[error("known_hosts has no SSH host key for {host}")]
     HostKeyUnknown { host: String },
-    /// No version follows from the history.
-    #[error("cannot find a version: {why}")]
-    NoVersion { why: String },
     /// Our own disk or process table.
     #[error("cannot {doing}: {why}")]
     Io { doing: &'static str, why: String },
@@ -167,11 +164,7 @@ mod tests {
             Error::HostKeyChanged { .. } => "changed",
             Error::HostKeyUnknown { .. } => "unknown key",
             Error::Other { .. } => "other",
-            Error::BadUrl { .. }
-            | Error::BadName { .. }
-            | Error::BadCredentials(_)
-            | Error::NoVersion { .. }
-            | Error::Io { .. } => "ours",
+            Error::BadUrl { .. } | Error::BadName { .. } | Error::BadCredentials(_) | Error::Io { .. } => "ours",
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -49,8 +49,8 @@ pub(crate) struct Session<'a> {
 impl<'a> Session<'a> {
     pub(crate) fn open(remote: &'a Remote) -> Result<Self, Error> {
         let io = |error: std::io::Error| Error::Io { doing: "prepare a place for git", why: error.to_string() };
-        // Made with mode 0700.
-        let home = tempfile::Builder::new().prefix("switchyard-git-").tempdir().map_err(io)?;
+        let private = std::fs::Permissions::from_mode(0o700);
+        let home = tempfile::Builder::new().prefix("switchyard-git-").permissions(private).tempdir().map_err(io)?;
         let ssh_command = match (remote.url.scheme(), &remote.credentials.kind) {
             (Scheme::Ssh, Kind::Ssh { key, known_hosts }) => {
                 let key = private_file(home.path(), "key", key).map_err(io)?;
@@ -282,4 +282,53 @@ fn private_file(directory: &Path, name: &str, content: &[u8]) -> std::io::Result
 pub(crate) fn text(path: &Path) -> Result<&str, Error> {
     let path: &OsStr = path.as_ref();
     path.to_str().ok_or_else(|| Error::Io { doing: "name a directory", why: "its path is not UTF-8".to_owned() })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::{Credentials, Url};
+
+    fn remote(url: &str, data: &[(&str, &str)]) -> Remote {
+        let data: BTreeMap<_, _> =
+            data.iter().map(|(key, value)| ((*key).to_owned(), value.as_bytes().to_vec())).collect();
+        Remote { url: Url::parse(url).unwrap(), credentials: Credentials::from_data(&data).unwrap() }
+    }
+
+    #[test]
+    fn a_password_is_masked_wherever_git_says_it() {
+        let remote = remote("https://h/x", &[("password", "hunter2")]);
+        let session = Session::open(&remote).unwrap();
+        assert_eq!(session.mask("fatal: 'https://git:hunter2@h/x' hunter2"), "fatal: 'https://git:***@h/x' ***");
+    }
+
+    #[test]
+    fn a_key_is_private_while_it_is_there_and_gone_afterwards() {
+        let remote = remote("git@h:x", &[("ssh-privatekey", "KEY"), ("known_hosts", "h k v")]);
+        let session = Session::open(&remote).unwrap();
+        let home = session.home.path().to_owned();
+        let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!((mode(&home), mode(&home.join("key"))), (0o700, 0o600));
+        drop(session);
+        assert!(!home.exists());
+    }
+
+    #[tokio::test]
+    async fn git_sees_no_environment_and_no_configuration_but_ours() {
+        let remote = remote("https://h/x", &[("password", "hunter2")]);
+        let session = Session::open(&remote).unwrap();
+        let asked = Asked { doing: "config", host: "h", object: "" };
+        let limit = Duration::from_secs(10);
+        // The shell that git runs an alias with shows the environment git has.
+        let list = ["-c", "alias.env=!env", "env"];
+        let local = session.local(None, &list, limit, asked).await.unwrap();
+        assert!(!local.contains("hunter2"), "{local}");
+        let cargo = std::env::vars().filter(|(name, _)| name.starts_with("CARGO_")).count();
+        assert!(cargo > 0 && !local.contains("CARGO_"), "{local}");
+        let origins = session.remote(None, &["config", "--list", "--show-origin"], limit, asked).await.unwrap();
+        assert!(origins.lines().all(|line| line.starts_with("command line:")), "{origins}");
+        assert!(origins.contains("credential.https://h.helper=") && !origins.contains("hunter2"), "{origins}");
+    }
 }

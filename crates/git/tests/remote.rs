@@ -1,9 +1,17 @@
 //! Against real repositories over real HTTP: listing, cloning, credentials, and what goes wrong.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects
+)]
 
 mod support;
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use support::{Manner, Repository, Server, serve};
@@ -27,7 +35,7 @@ async fn clone_into(remote: &Remote, commit: &str, into: &Path, prefix: Option<&
     let commit = CommitId::parse(commit).unwrap();
     let branch = BranchName::parse("trunk").unwrap();
     let prefix = prefix.map(|prefix| TagPrefix::parse(prefix).unwrap());
-    let limit = Duration::from_secs(60);
+    let limit = Duration::from_mins(1);
     clone(remote, &Checkout { commit: &commit, branch: Some(&branch), into, version: prefix.as_ref(), limit }).await
 }
 
@@ -83,7 +91,7 @@ async fn each_refusal_has_its_own_name() {
         assert!(matches!(down, Error::Unreachable { .. }), "{status}: {down:?}");
     }
 
-    let nobody = Server { origin: "http://127.0.0.1:9".to_owned(), requests: Default::default() };
+    let nobody = Server { origin: "http://127.0.0.1:9".to_owned(), requests: Arc::default() };
     let down = list_ref(&remote(&nobody, None), &head).await.unwrap_err();
     assert!(matches!(down, Error::Unreachable { .. }), "{down:?}");
 }

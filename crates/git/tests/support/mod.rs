@@ -1,5 +1,12 @@
 //! Real repositories behind git's own `http-backend`, served on loopback by the smallest HTTP server that will do.
 #![allow(dead_code)] // Each test binary uses its part.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects
+)]
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -80,10 +87,12 @@ pub struct Manner {
     pub silent: bool,
 }
 
+/// Method, path and the Authorization header of each request.
+pub type Requests = Vec<(String, Option<String>)>;
+
 pub struct Server {
     pub origin: String,
-    /// Method, path and the Authorization header of each request.
-    pub requests: Arc<Mutex<Vec<(String, Option<String>)>>>,
+    pub requests: Arc<Mutex<Requests>>,
 }
 
 /// Serves every repository under `root` until the test process ends.
@@ -103,12 +112,7 @@ pub fn serve(root: &Path, manner: Manner) -> Server {
     Server { origin, requests }
 }
 
-fn answer(
-    mut stream: TcpStream,
-    root: &Path,
-    manner: &Manner,
-    log: &Mutex<Vec<(String, Option<String>)>>,
-) -> std::io::Result<()> {
+fn answer(mut stream: TcpStream, root: &Path, manner: &Manner, log: &Mutex<Requests>) -> std::io::Result<()> {
     let mut reader = BufReader::new(stream.try_clone()?);
     let mut first = String::new();
     reader.read_line(&mut first)?;
@@ -126,7 +130,7 @@ fn answer(
     log.lock().unwrap().push((format!("{method} {target}"), headers.get("authorization").cloned()));
 
     if manner.silent {
-        std::thread::sleep(std::time::Duration::from_secs(60));
+        std::thread::sleep(std::time::Duration::from_mins(1));
     }
     if let Some(origin) = &manner.redirect {
         return write!(
