@@ -17,7 +17,10 @@ use tracing_subscriber::EnvFilter;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => return misused(&error),
+    };
     let filter = EnvFilter::try_from_env("SWITCHYARD_LOG").unwrap_or_else(|_| EnvFilter::new("info,oci_client=error"));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
@@ -57,6 +60,20 @@ async fn main() -> ExitCode {
         Report::Cloned(_) | Report::Pushed(_) if written.is_err() => ExitCode::FAILURE,
         Report::Cloned(_) | Report::Pushed(_) => ExitCode::SUCCESS,
     }
+}
+
+/// Arguments that nobody understands come from an operator of another version: that is a result too.
+fn misused(error: &clap::Error) -> ExitCode {
+    let _ = error.print();
+    if !error.use_stderr() {
+        return ExitCode::SUCCESS;
+    }
+    let message = error.to_string().lines().next().unwrap_or_default().to_owned();
+    let report = Report::Failed(failure::Failure::new(Reason::StepFailed, message).into());
+    if let Err(error) = termination::write(&report) {
+        eprintln!("cannot write the termination message: {error}");
+    }
+    ExitCode::FAILURE
 }
 
 async fn asked_to_stop() {

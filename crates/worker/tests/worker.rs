@@ -160,6 +160,15 @@ fn a_push_that_cannot_be_says_why() {
 }
 
 #[test]
+fn arguments_that_make_no_step_are_reported_too() {
+    let pod = Pod::new();
+    for arguments in [&["clone"][..], &["--moon"], &["push", "--tag"]] {
+        let (code, report, _) = pod.run(arguments);
+        assert_eq!((code, reason(report)), (1, Reason::StepFailed), "{arguments:?}");
+    }
+}
+
+#[test]
 fn a_step_that_is_asked_to_stop_stops() {
     let empty = tempfile::tempdir().unwrap();
     let server = git::serve(empty.path(), git::Manner { silent: true, ..git::Manner::default() });
