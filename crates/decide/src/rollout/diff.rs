@@ -1,0 +1,51 @@
+//! From what is seen to what should exist: the writes, protective ones first.
+
+use switchyard_api::rollout::Memory;
+
+use super::{Action, Layout, Observed, memory};
+
+pub fn diff(seen: &Observed, remembered: &Memory, layout: &Layout) -> Vec<Action> {
+    let mut actions = vec![];
+    if layout.service && seen.service.is_none() {
+        actions.push(Action::CreateService);
+    }
+    if let (Some((next, select)), Some(service)) = (&layout.record, &seen.service) {
+        actions.push(Action::Record { at: service.version.clone(), next: next.clone(), select: select.clone() });
+    }
+    for (revision, replicas) in &layout.replicas {
+        if let Some(deployment) = seen.deployment(*revision).filter(|d| d.replicas != *replicas) {
+            actions.push(Action::Scale { revision: *revision, at: deployment.version.clone(), replicas: *replicas });
+        }
+    }
+    if let (Some(revision), Ok(order)) = (layout.revision, &seen.order) {
+        let there = seen.revisions.get(&revision);
+        let fingerprint = || order.fingerprint.clone();
+        if there.is_none_or(|r| r.deployment.is_none())
+            && let Ok(images) = order.resolve(remembered)
+        {
+            let releases = memory::releases(seen, remembered, revision);
+            actions.push(Action::Deploy { revision, fingerprint: fingerprint(), images, releases });
+        }
+        if there.is_none_or(|r| !r.exposed) {
+            actions.push(Action::Expose { revision, fingerprint: fingerprint() });
+        }
+    }
+    if let (Some((revision, claim)), Ok(order)) = (&layout.claim, &seen.order)
+        && let Some(deployment) = seen.deployment(*revision)
+        && (deployment.claim.as_ref() != Some(claim) || deployment.replicas != order.replicas)
+    {
+        let (at, claim) = (deployment.version.clone(), claim.clone());
+        actions.push(Action::Claim { revision: *revision, at, claim, replicas: order.replicas });
+    }
+    for revision in &layout.retire {
+        if let Some(deployment) = seen.deployment(*revision) {
+            actions.push(Action::Retire { revision: *revision, at: deployment.version.clone() });
+        }
+    }
+    for revision in &layout.delete {
+        if let Some(deployment) = seen.deployment(*revision) {
+            actions.push(Action::Delete { revision: *revision, at: deployment.version.clone() });
+        }
+    }
+    actions
+}

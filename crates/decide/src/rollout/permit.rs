@@ -1,0 +1,50 @@
+//! The last look before a write. Each line stands for something that must never happen and shares no code with the
+//! rules that chose the write.
+
+use super::{Action, Observed, Selects};
+use crate::Veto;
+
+pub fn permit(seen: &Observed, action: &Action) -> Result<(), Veto> {
+    let veto = |wrong: bool, why: &'static str| if wrong { Err(Veto(why)) } else { Ok(()) };
+    let record = seen.service.as_ref().and_then(|s| s.record.as_ref());
+    match action {
+        Action::Record { next, select, .. } => {
+            veto(next.owner != seen.uid, "a record is written in the name of another Rollout")?;
+            veto(
+                record.is_some_and(|r| !r.owner.is_empty() && r.owner != seen.uid),
+                "the Service is another Rollout's",
+            )?;
+            veto(record.is_some_and(|r| !r.void.is_subset(&next.void)), "a revision given up would be taken back")?;
+            if let Some(Selects::Revision(to)) = select {
+                veto(next.live != Some(*to), "selector and record would disagree")?;
+                let back_where_it_was = record.is_some_and(|r| r.live == Some(*to));
+                veto(!back_where_it_was && seen.ready(*to) < 1, "the live Service would lose its last ready endpoint")?;
+                veto(!back_where_it_was && next.void.contains(to), "a revision given up would go live")?;
+                let claimed = record.is_some_and(|r| {
+                    r.fallback == Some(*to)
+                        || (r.candidate == Some(*to) && seen.deployment(*to).is_some_and(|d| d.claim == r.since))
+                });
+                veto(!back_where_it_was && !claimed, "a revision would go live without nomination and claim")?;
+            }
+            veto(matches!(select, Some(Selects::Foreign(_))), "a selector that is not ours")?;
+            veto(*select == Some(Selects::Nobody) && next.live.is_some(), "the live Service would select nobody")
+        }
+        Action::Retire { revision, .. } | Action::Delete { revision, .. } => {
+            veto(record.is_none_or(|r| r.holds(*revision)), "a revision with a place would lose its pods")?;
+            let selected = seen.service.as_ref().is_some_and(|s| s.selects == Selects::Revision(*revision));
+            veto(selected || seen.listed(*revision) > 0, "a revision that serves would lose its pods")?;
+            let deleted = matches!(action, Action::Delete { .. });
+            veto(deleted && seen.deployment(*revision).is_some_and(|d| d.replicas > 0), "pods would be deleted with it")
+        }
+        Action::Scale { revision, replicas, .. } => {
+            let asked = seen.order.as_ref().is_ok_and(|o| o.replicas == 0);
+            let serves = record.is_some_and(|r| r.live == Some(*revision));
+            veto(*replicas == 0 && serves && !asked, "what is live would lose its pods")
+        }
+        Action::Claim { revision, claim, .. } => {
+            let stands = record.is_some_and(|r| r.candidate == Some(*revision) && r.since.as_ref() == Some(claim));
+            veto(!stands, "a claim without its nomination")
+        }
+        Action::CreateService | Action::Deploy { .. } | Action::Expose { .. } => Ok(()),
+    }
+}

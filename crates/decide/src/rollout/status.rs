@@ -1,0 +1,246 @@
+//! The status that people and programs read, derived from memory and facts. Nothing here is read back.
+
+use switchyard_api::{
+    Revision,
+    condition::{self, Condition, State, reason},
+    names,
+    rollout::{Memory, Phase, RejectedStatus, RevisionStatus, RolloutStatus},
+};
+
+use super::{
+    memory::{only_ready_problem, releases},
+    observed::Observed,
+    stage::{Stage, need, wanted},
+};
+use crate::{Event, words};
+
+pub fn describe(stage: &Stage, seen: &Observed, memory: Memory) -> RolloutStatus {
+    let record = seen.record();
+    let live = record.live.map(|r| revision_status(seen, &memory, r));
+    let next = next(stage, seen, &memory).map(|r| revision_status(seen, &memory, r));
+    let mut status = RolloutStatus {
+        phase: Some(phase(stage, seen, &memory)),
+        waiting_for: waiting_for(stage, seen, &memory),
+        version: live.as_ref().and_then(version),
+        pods: live.as_ref().map(|l| format!("{}/{}", l.ready, l.wanted)),
+        replicas: live.as_ref().map_or(0, |l| l.wanted),
+        ready_replicas: live.as_ref().map_or(0, |l| l.ready),
+        selector: live.as_ref().map(|l| selector(seen, l.revision)).unwrap_or_default(),
+        rejected: rejected(&memory),
+        conditions: conditions(stage, seen, &memory),
+        live,
+        next,
+        ..RolloutStatus::default()
+    };
+    status.memory = memory;
+    status
+}
+
+fn selector(seen: &Observed, revision: Revision) -> String {
+    let name = seen.name.rsplit('/').next().unwrap_or_default();
+    format!("{}={name},{}={revision}", names::LABEL_ROLLOUT, names::LABEL_REVISION)
+}
+
+fn revision_status(seen: &Observed, memory: &Memory, revision: Revision) -> RevisionStatus {
+    let confirmed = memory.confirmed.filter(|c| c.revision == revision);
+    RevisionStatus {
+        revision,
+        releases: releases(seen, memory, revision),
+        ready: seen.ready(revision),
+        wanted: seen.deployment(revision).map_or(0, |d| d.replicas),
+        since: confirmed.map(|c| c.time),
+        confirmed: confirmed.is_some(),
+    }
+}
+
+/// The version of the release a revision carries, or its commit.
+fn version(revision: &RevisionStatus) -> Option<String> {
+    revision.releases.first().map(|r| r.version.clone().unwrap_or_else(|| r.commit.short().to_owned()))
+}
+
+/// On its way to live: the goal, unless it is there.
+fn next(stage: &Stage, seen: &Observed, memory: &Memory) -> Option<Revision> {
+    match stage {
+        Stage::Deploying(r) | Stage::Switching(r) | Stage::RollingBack(r) | Stage::Stranded(r) => Some(*r),
+        Stage::Starting => wanted(seen, memory),
+        Stage::Blocked { .. }
+        | Stage::Restoring
+        | Stage::Contended(_)
+        | Stage::Mistaken(_)
+        | Stage::Awaiting(_)
+        | Stage::Confirming(_)
+        | Stage::Keeping(..)
+        | Stage::Settled(_) => None,
+    }
+}
+
+fn phase(stage: &Stage, seen: &Observed, memory: &Memory) -> Phase {
+    match stage {
+        Stage::Starting | Stage::Awaiting(_) if seen.record().live.is_none() => Phase::Pending,
+        Stage::Deploying(r) if memory.confirmed.is_some_and(|c| c.revision == *r) => Phase::RollingBack,
+        Stage::Starting | Stage::Deploying(_) => Phase::Deploying,
+        Stage::Switching(_) | Stage::Restoring => Phase::Switching,
+        Stage::RollingBack(_) => Phase::RollingBack,
+        Stage::Confirming(_) => Phase::Confirming,
+        Stage::Blocked { .. } | Stage::Contended(_) | Stage::Stranded(_) => Phase::Degraded,
+        Stage::Mistaken(_) | Stage::Awaiting(_) | Stage::Keeping(..) | Stage::Settled(_) => {
+            if serves(seen) {
+                Phase::Healthy
+            } else {
+                Phase::Degraded
+            }
+        }
+    }
+}
+
+/// What is live has the pods it needs, or none are wanted.
+fn serves(seen: &Observed) -> bool {
+    let resting = seen.order.as_ref().is_ok_and(|o| o.replicas == 0);
+    seen.record().live.is_some_and(|r| resting || seen.ready(r) >= need(seen, r))
+}
+
+fn ready_sentence(seen: &Observed, revision: Revision) -> String {
+    let replicas = seen.order.as_ref().map_or_else(|_| need(seen, revision), |o| o.replicas.max(1));
+    let problem = only_ready_problem(seen, revision);
+    format!("{replicas} ready pods of {revision}: {} so far{problem}", seen.ready(revision))
+}
+
+fn waiting_for(stage: &Stage, seen: &Observed, memory: &Memory) -> Vec<String> {
+    let mut sentences = match stage {
+        Stage::Blocked { message, .. } => vec![message.clone()],
+        Stage::Starting => vec!["the live Service to be created".to_owned()],
+        Stage::Restoring => vec![format!("the selector of Service {} to be put right: somebody changed it", seen.name)],
+        Stage::Contended(until) => {
+            vec![format!("somebody to stop changing the selector of Service {}; next try at {until}", seen.name)]
+        }
+        Stage::Mistaken(mistake) => vec![format!("the spec to be corrected: {mistake}")],
+        Stage::Awaiting(what) => vec![what.clone()],
+        Stage::Deploying(r) => vec![ready_sentence(seen, *r)],
+        Stage::Switching(r) | Stage::RollingBack(r) => vec![format!("the live Service to select {r}")],
+        Stage::Stranded(r) => vec![format!("pods of {r} to serve, to go back to it: {} are ready", seen.ready(*r))],
+        Stage::Confirming(r) => vec![format!(
+            "the live Service's endpoints to be those of {r} alone: {} listed, {} ready",
+            seen.listed(*r),
+            seen.ready(*r)
+        )],
+        Stage::Keeping(..) | Stage::Settled(_) => settled_sentences(seen, memory),
+    };
+    if let Some(sentence) = seen.refused.as_ref().and_then(|(_, refusal)| words::refusal(refusal)) {
+        sentences.insert(0, sentence);
+    }
+    sentences.iter().map(|s| words::capped(s, 1024)).collect()
+}
+
+fn settled_sentences(seen: &Observed, memory: &Memory) -> Vec<String> {
+    let given_up = wanted(seen, memory).and_then(|w| memory.failed.get(&w).map(|f| (w, f)));
+    if let Some((revision, failed)) = given_up {
+        return vec![format!("a new template or release: {revision} was given up, {}", failed.message)];
+    }
+    if let Some(r) = seen.record().live.filter(|_| !serves(seen)) {
+        return vec![ready_sentence(seen, r)];
+    }
+    vec![]
+}
+
+fn rejected(memory: &Memory) -> Vec<RejectedStatus> {
+    let mut rejected: Vec<_> = memory
+        .failed
+        .iter()
+        .map(|(revision, f)| RejectedStatus {
+            revision: *revision,
+            reason: f.reason.clone(),
+            message: f.message.clone(),
+            time: f.time,
+            releases: f.releases.clone(),
+        })
+        .collect();
+    rejected.sort_by_key(|r| std::cmp::Reverse((r.time, r.revision)));
+    rejected
+}
+
+fn conditions(stage: &Stage, seen: &Observed, memory: &Memory) -> Vec<Condition> {
+    let live = seen.record().live;
+    let ready = match live {
+        Some(r) if serves(seen) => Condition::new(
+            condition::READY,
+            true,
+            reason::HEALTHY,
+            format!("{r} serves with {} ready pods", seen.ready(r)),
+        ),
+        Some(r) => Condition::new(
+            condition::READY,
+            false,
+            reason::DEGRADED,
+            format!("{} of {} pods of {r} are ready{}", seen.ready(r), need(seen, r), only_ready_problem(seen, r)),
+        ),
+        None => Condition::new(condition::READY, false, reason::NOT_LIVE, "no revision is live yet"),
+    };
+    let (moving, why, message) = progress(stage, seen, memory);
+    let stalled = stalled(stage, seen, memory);
+    let is_stalled = stalled.status == State::True;
+    vec![
+        ready,
+        Condition::new(condition::PROGRESSING, moving, why, message.clone()),
+        Condition::new(condition::RECONCILING, moving && !is_stalled, why, message),
+        stalled,
+    ]
+}
+
+fn progress(stage: &Stage, seen: &Observed, memory: &Memory) -> (bool, &'static str, String) {
+    let told = || waiting_for(stage, seen, memory).join("; ");
+    match stage {
+        Stage::Blocked { reason, message } => (false, reason, message.clone()),
+        Stage::Starting | Stage::Deploying(_) => (true, reason::DEPLOYING, told()),
+        Stage::Switching(_) | Stage::Restoring => (true, reason::SWITCHING, told()),
+        Stage::RollingBack(_) | Stage::Stranded(_) => (true, reason::ROLLING_BACK, told()),
+        Stage::Confirming(_) => (true, reason::CONFIRMING, told()),
+        Stage::Contended(_) => (true, reason::SELECTOR_CONTENDED, told()),
+        Stage::Mistaken(mistake) => (false, reason::INVALID_SPEC, mistake.to_string()),
+        Stage::Awaiting(what) => (false, reason::AWAITING_RELEASE, what.clone()),
+        Stage::Keeping(r, until) => {
+            (false, reason::HEALTHY, format!("{r} is live; the one before it is kept until {until}"))
+        }
+        Stage::Settled(r) if serves(seen) => (false, reason::HEALTHY, format!("{r} is live")),
+        Stage::Settled(_) => (true, reason::DEGRADED, told()),
+    }
+}
+
+fn stalled(stage: &Stage, seen: &Observed, memory: &Memory) -> Condition {
+    let because = |reason: &str, message: String| Condition::new(condition::STALLED, true, reason, message);
+    let given_up = wanted(seen, memory).and_then(|w| memory.failed.get(&w).map(|f| (w, f)));
+    let refused = seen.refused.as_ref().and_then(|(_, refusal)| words::refusal(refusal));
+    match (stage, given_up, refused) {
+        (Stage::Blocked { reason, message }, _, _) => because(reason, message.clone()),
+        (Stage::Mistaken(mistake), _, _) => because(reason::INVALID_SPEC, mistake.to_string()),
+        (_, Some((revision, failed)), _) => {
+            because(&failed.reason, format!("{revision} was given up: {}", failed.message))
+        }
+        (_, None, Some(sentence)) => because(reason::REFUSED, sentence),
+        (_, None, None) => Condition::new(condition::STALLED, false, reason::PROGRESSING, "nothing stands in the way"),
+    }
+}
+
+pub fn events(before: &RolloutStatus, after: &RolloutStatus) -> Vec<Event> {
+    let mut events = vec![];
+    let live = |s: &RolloutStatus| s.live.as_ref().map(|l| l.revision);
+    let named = |r: &RevisionStatus| match version(r) {
+        Some(version) => format!("{} ({version})", r.revision),
+        None => r.revision.to_string(),
+    };
+    if let Some(now) = after.live.as_ref().filter(|_| live(before) != live(after)) {
+        let from = live(before).map(|r| format!(", from {r}")).unwrap_or_default();
+        events.push(Event::normal("Switched", format!("traffic goes to {}{from}", named(now))));
+    }
+    if let Some(now) = after.live.as_ref().filter(|l| l.confirmed)
+        && before.memory.confirmed.map(|c| c.revision) != Some(now.revision)
+    {
+        events.push(Event::normal("Confirmed", format!("{} serves and is confirmed", named(now))));
+    }
+    for rejected in &after.rejected {
+        if !before.memory.failed.contains_key(&rejected.revision) {
+            events
+                .push(Event::warning("Rejected", format!("{} was given up: {}", rejected.revision, rejected.message)));
+        }
+    }
+    events
+}
