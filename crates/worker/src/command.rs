@@ -25,13 +25,13 @@ pub enum Command {
 #[derive(Debug, Args)]
 pub struct Clone {
     /// https://…, http://…, ssh://… or user@host:path, without a credential in it.
-    #[arg(long)]
+    #[arg(long, allow_hyphen_values = true)]
     pub url: String,
     /// The full commit hash.
-    #[arg(long)]
+    #[arg(long, allow_hyphen_values = true)]
     pub commit: String,
     /// The branch the commit was seen on.
-    #[arg(long)]
+    #[arg(long, allow_hyphen_values = true)]
     pub branch: Option<String>,
     /// An empty directory, or one that an earlier try left.
     #[arg(long)]
@@ -40,7 +40,7 @@ pub struct Clone {
     #[arg(long)]
     pub credentials: Option<PathBuf>,
     /// Finds the version from tags with this prefix; may be empty.
-    #[arg(long)]
+    #[arg(long, allow_hyphen_values = true)]
     pub tag_prefix: Option<String>,
     /// Where clone.json is left for the push step; no container in between may mount it.
     #[arg(long)]
@@ -56,10 +56,10 @@ pub struct Push {
     #[arg(long)]
     pub layout: PathBuf,
     /// The image's name without tag or digest.
-    #[arg(long)]
+    #[arg(long, allow_hyphen_values = true)]
     pub repository: String,
     /// A tag, in which $(version), $(branch), $(short) and $(commit) are replaced.
-    #[arg(long = "tag")]
+    #[arg(long = "tag", allow_hyphen_values = true)]
     pub tags: Vec<String>,
     /// Where the clone step left clone.json.
     #[arg(long)]
