@@ -1,1 +1,5 @@
+mod http;
+mod leadership;
+mod telemetry;
+
 fn main() {}
