@@ -80,7 +80,7 @@ impl Hands for BuildHands {
     async fn apply(&self, object: &Build, _: &Observed, action: &Action) -> Result<Vec<Written>, Refusal> {
         let (namespace, name) = own(object);
         let mark = |key: &'static str, text: String, at: &Version| {
-            let seen = Seen { uid: object.uid().unwrap_or_default(), version: at.as_str().to_owned() };
+            let seen = Seen { uid: object.uid().unwrap_or_default(), version: at.clone() };
             (seen, Ops::new().annotate(&object.metadata, [(key, Some(text))]))
         };
         match action {

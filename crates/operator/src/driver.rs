@@ -10,13 +10,13 @@ use std::{
     time::Duration,
 };
 
-use kube::ResourceExt;
+use kube::{Resource, ResourceExt};
 use serde_json::Value;
 use switchyard_api::Timestamp;
 use switchyard_cluster::{
     barrier::{Barrier, Passage},
     caches::Cached,
-    events::{Event, Publisher, Severity},
+    events::Publisher,
     target::{Seen, Target, Written},
     writer::Writer,
 };
@@ -271,14 +271,7 @@ where
 
     async fn tell(&self, key: &Key, object: &H::Object, event: &switchyard_decide::Event, occasion: &str) {
         tracing::info!(kind = H::Kind::NAME, namespace = key.0, name = key.1, reason = event.reason, note = event.note, "event");
-        let event = Event {
-            severity: if event.warning { Severity::Warning } else { Severity::Normal },
-            reason: event.reason.clone(),
-            action: event.reason.clone(),
-            note: event.note.clone(),
-            occasion: occasion.to_owned(),
-        };
-        self.publisher.tell(object, &event).await;
+        self.publisher.tell(object, event, occasion).await;
     }
 
     fn gone(&self, key: &Key) -> (Outcome, Again) {

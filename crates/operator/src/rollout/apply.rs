@@ -47,7 +47,7 @@ pub async fn apply(hands: &RolloutHands, rollout: &Rollout, seen: &Observed, act
             let ops = Ops::new()
                 .annotate(&meta, [(names::ANNOTATION_CLAIM, Some(claim.as_str().to_owned()))])
                 .set(&["spec", "replicas"], *replicas);
-            let seen = Seen { uid: meta.uid.clone().unwrap_or_default(), version: at.as_str().to_owned() };
+            let seen = Seen { uid: meta.uid.clone().unwrap_or_default(), version: at.clone() };
             Ok(vec![hands.writer.patch(&hand.deployment(*revision), &seen, ops).await?])
         }
         Action::Scale { revision, at, replicas } => hand.scale(*revision, at, *replicas).await,
@@ -98,7 +98,7 @@ impl Hand<'_> {
 
     async fn scale(&self, revision: Revision, at: &Version, replicas: i32) -> Result<Vec<Written>, Refusal> {
         let uid = self.deployment_meta(revision)?.uid.unwrap_or_default();
-        let seen = Seen { uid, version: at.as_str().to_owned() };
+        let seen = Seen { uid, version: at.clone() };
         let replicas = u32::try_from(replicas).unwrap_or(0);
         let mut written = self.hands.writer.scale(&self.deployment(revision), &seen, replicas).await?;
         written.target = self.deployment(revision);
@@ -120,7 +120,7 @@ impl Hand<'_> {
                 ops = ops.set(&["spec", "ports"], ports);
             }
         }
-        let seen = Seen { uid: service.uid().unwrap_or_default(), version: at.as_str().to_owned() };
+        let seen = Seen { uid: service.uid().unwrap_or_default(), version: at.clone() };
         let target = Target::named::<Service>(&self.namespace, &name);
         Ok(vec![self.hands.writer.patch(&target, &seen, ops).await?])
     }
@@ -181,7 +181,7 @@ impl Hand<'_> {
             written.push(self.hands.writer.delete(&target, &Seen::of(service.as_ref())).await?);
         }
         let uid = self.deployment_meta(revision)?.uid.unwrap_or_default();
-        let seen = Seen { uid, version: at.as_str().to_owned() };
+        let seen = Seen { uid, version: at.clone() };
         written.push(self.hands.writer.delete(&self.deployment(revision), &seen).await?);
         Ok(written)
     }
