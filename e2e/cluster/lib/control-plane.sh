@@ -71,7 +71,7 @@ start_apiserver() {
         --service-account-signing-key-file "$PKI/tokens.key" --service-account-key-file "$PKI/tokens.pub" \
         --audit-policy-file "$CONFIG/apiserver-audit.yaml" --audit-log-path "$STATE/audit.log" \
         --audit-log-mode blocking --audit-log-maxsize 200 --audit-log-maxbackup 2 \
-        --profiling=false
+        --shutdown-watch-termination-grace-period 2s --profiling=false
     wait_for apiserver 90 api_is_ready
 }
 

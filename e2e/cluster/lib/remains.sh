@@ -1,14 +1,16 @@
 # Taking away what the cluster put on the machine, whatever state it is in.
 # shellcheck shell=bash
 
-# our_mounts: what is mounted under our folders, the innermost first.
+# our_mounts: what is mounted under our folders, the innermost first; and under the
+# state folder of a dead cluster that was another user's.
 our_mounts() {
-    local point
+    local point owner
+    owner=$(cat "$RUN/owner" 2>/dev/null) || owner=$STATE
     while read -r point; do
         # Spaces and the like are written in octal there.
         point=$(printf '%b' "${point//\\/\\0}")
         case $point in
-        "$STATE"/* | "$RUN"/*) printf '%s\n' "$point" ;;
+        "$STATE"/* | "$owner"/* | "$RUN"/*) printf '%s\n' "$point" ;;
         esac
     done < <(awk '{ print $5 }' /proc/self/mountinfo | tac)
 }
