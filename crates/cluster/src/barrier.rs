@@ -9,8 +9,7 @@
 //! - No wait is longer than [`PATIENCE`]; then the caller is told to read live.
 //!
 //! # Assumptions
-//! - resourceVersions are comparable as integers within one resource type (KEP-5504). Where they do not parse, only
-//!   equal versions count as shown.
+//! - resourceVersions are comparable as integers within one resource type (KEP-5504).
 
 use std::{
     collections::HashMap,
@@ -89,15 +88,88 @@ fn shown(write: &Written, cached: Option<&Seen>) -> bool {
     match cached {
         None => write.deleted,
         Some(cached) if write.deleted && cached.uid != write.uid => true,
+        Some(_) if write.version.as_str().is_empty() => false,
         // Of another uid with a later version: ours came and went.
-        Some(cached) => at_least(&cached.version, &write.version),
+        Some(cached) => !write.version.newer_than(&cached.version),
     }
 }
 
-/// Whether version `a` is `b` or later.
-fn at_least(a: &str, b: &str) -> bool {
-    match (a.parse::<u128>(), b.parse::<u128>()) {
-        (Ok(a), Ok(b)) => a >= b,
-        (Ok(_) | Err(_), Ok(_) | Err(_)) => a == b,
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::api::core::v1::ConfigMap;
+    use switchyard_decide::Version;
+
+    use super::*;
+    use crate::target::Target;
+
+    fn write(name: &str, version: &str) -> Written {
+        let target = Target::named::<ConfigMap>("shop", name);
+        Written { target, uid: "u".into(), version: Version::new(version), deleted: false }
+    }
+
+    fn deletion(version: &str) -> Written {
+        Written { deleted: true, ..write("a", version) }
+    }
+
+    fn holds(uid: &str, version: &str) -> Option<Seen> {
+        Some(Seen { uid: uid.into(), version: Version::new(version) })
+    }
+
+    fn after(write: Written, cached: Option<Seen>) -> Passage {
+        let barrier = Barrier::new();
+        barrier.wrote("owner", write);
+        barrier.passage("owner", |_| cached.clone())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_round_waits_for_its_own_writes() {
+        let waits = Passage::Wait(LOOK_AGAIN);
+        for (write, cached, passage) in [
+            (write("a", "10"), holds("u", "9"), waits.clone()),
+            (write("a", "10"), holds("u", "10"), Passage::Open),
+            (write("a", "9"), holds("u", "10"), Passage::Open),
+            (write("a", "10"), None, waits.clone()),
+            (write("a", "10"), holds("before", "9"), waits.clone()),
+            (write("a", "10"), holds("after", "11"), Passage::Open),
+            (deletion(""), holds("u", "9"), waits.clone()),
+            (deletion(""), None, Passage::Open),
+            (deletion(""), holds("after", "11"), Passage::Open),
+            (deletion("10"), holds("u", "9"), waits.clone()),
+            (deletion("10"), holds("u", "10"), Passage::Open),
+            (deletion("10"), None, Passage::Open),
+        ] {
+            assert_eq!(after(write.clone(), cached.clone()), passage, "{write:?} {cached:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn others_do_not_wait_and_what_is_gone_is_forgotten() {
+        let barrier = Barrier::new();
+        barrier.wrote("owner", write("a", "10"));
+        assert_eq!(barrier.passage("another", |_| None), Passage::Open);
+        barrier.forget("owner");
+        assert_eq!(barrier.passage("owner", |_| None), Passage::Open);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn every_object_counts_and_of_each_the_last_write() {
+        let barrier = Barrier::new();
+        barrier.wrote("owner", write("a", "10"));
+        barrier.wrote("owner", write("a", "12"));
+        barrier.wrote("owner", write("b", "11"));
+        let cached = |write: &Written| holds("u", if write.target.name == "b" { "11" } else { "10" });
+        assert!(matches!(barrier.passage("owner", cached), Passage::Wait(_)));
+        assert_eq!(barrier.passage("owner", |_| holds("u", "12")), Passage::Open);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_cache_that_stays_behind_is_read_past_once() {
+        let barrier = Barrier::new();
+        barrier.wrote("owner", write("a", "10"));
+        tokio::time::advance(PATIENCE - Duration::from_millis(1)).await;
+        assert_eq!(barrier.passage("owner", |_| None), Passage::Wait(Duration::from_millis(1)));
+        tokio::time::advance(Duration::from_millis(1)).await;
+        assert_eq!(barrier.passage("owner", |_| None), Passage::ReadLive(vec![write("a", "10")]));
+        assert_eq!(barrier.passage("owner", |_| None), Passage::Open);
     }
 }

@@ -141,3 +141,6 @@ fn with_retry_after(body: &[u8], code: u16, wait: Duration) -> Result<Bytes, ser
     status.details = Some(details);
     serde_json::to_vec(&status).map(Bytes::from)
 }
+
+#[cfg(test)]
+mod tests;

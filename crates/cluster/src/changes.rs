@@ -64,3 +64,107 @@ where
     changed.extend(old.into_values().map(Arc::unwrap_or_clone));
     changed
 }
+
+#[cfg(test)]
+mod tests {
+    use futures::channel::mpsc;
+    use k8s_openapi::api::core::v1::ConfigMap;
+    use kube::{
+        api::ObjectMeta,
+        runtime::{reflector::Store, watcher::Event},
+    };
+
+    use super::*;
+
+    fn map(name: &str, version: &str) -> ConfigMap {
+        let metadata = ObjectMeta {
+            name: Some(name.into()),
+            namespace: Some("shop".into()),
+            uid: Some(format!("uid of {name}")),
+            resource_version: Some(version.into()),
+            ..ObjectMeta::default()
+        };
+        ConfigMap { metadata, ..ConfigMap::default() }
+    }
+
+    fn names(objects: &[ConfigMap]) -> Vec<String> {
+        let mut names: Vec<_> = objects
+            .iter()
+            .map(|o| format!("{}@{}", o.metadata.name.clone().unwrap(), o.metadata.resource_version.clone().unwrap()))
+            .collect();
+        names.sort();
+        names
+    }
+
+    /// What comes out when these events come in, and, for each object, whether the store then had what came out.
+    fn played(histories: Vec<Vec<Event<ConfigMap>>>) -> Vec<Vec<String>> {
+        let writer = Writer::<ConfigMap>::default();
+        let store: Store<ConfigMap> = writer.as_reader();
+        let (events, incoming) = mpsc::unbounded();
+        let mut out = Box::pin(changes(writer, incoming));
+        let mut played = Vec::new();
+        for history in histories {
+            for event in history {
+                events.unbounded_send(Ok(event)).unwrap();
+            }
+            let mut came = Vec::new();
+            while let Some(Some(object)) = futures::FutureExt::now_or_never(out.next()) {
+                let object = object.unwrap();
+                if let Some(stored) = store.get(&ObjectRef::from(&object)) {
+                    assert_eq!(stored.metadata, object.metadata, "woken before it can be read");
+                }
+                came.push(object);
+            }
+            played.push(names(&came));
+        }
+        played
+    }
+
+    #[test]
+    fn a_list_wakes_what_is_new_changed_or_gone() {
+        let first = vec![
+            Event::Init,
+            Event::InitApply(map("same", "1")),
+            Event::InitApply(map("changed", "2")),
+            Event::InitApply(map("gone", "3")),
+            Event::InitDone,
+        ];
+        let again = vec![
+            Event::Init,
+            Event::InitApply(map("same", "1")),
+            Event::InitApply(map("changed", "5")),
+            Event::InitApply(map("new", "6")),
+            Event::InitDone,
+        ];
+        let came = played(vec![first, again]);
+        assert_eq!(came, vec![vec!["changed@2", "gone@3", "same@1"], vec!["changed@5", "gone@3", "new@6"]]);
+    }
+
+    #[test]
+    fn a_list_wakes_nobody_before_it_can_be_read() {
+        let history = vec![Event::Init, Event::InitApply(map("a", "1"))];
+        assert_eq!(played(vec![history, vec![Event::InitDone]]), vec![vec![], vec!["a@1".to_owned()]]);
+    }
+
+    #[test]
+    fn events_pass_through() {
+        let listed = vec![Event::Init, Event::InitDone];
+        let came = played(vec![listed, vec![Event::Apply(map("a", "1"))], vec![Event::Delete(map("a", "2"))]]);
+        assert_eq!(came, vec![vec![], vec!["a@1".to_owned()], vec!["a@2".to_owned()]]);
+    }
+
+    #[tokio::test]
+    async fn errors_pass_through_and_the_cache_stays() {
+        let writer = Writer::<ConfigMap>::default();
+        let store = writer.as_reader();
+        let events = stream::iter(vec![
+            Ok(Event::Init),
+            Ok(Event::InitApply(map("a", "1"))),
+            Ok(Event::InitDone),
+            Err(watcher::Error::NoResourceVersion),
+        ]);
+        let came: Vec<_> = changes(writer, events).collect().await;
+        assert!(matches!(came.as_slice(), [Ok(_), Err(watcher::Error::NoResourceVersion)]));
+        assert_eq!(store.len(), 1);
+    }
+}

@@ -19,6 +19,7 @@ use kube::{
     api::{ObjectMeta, PostParams},
 };
 use sha2::{Digest, Sha256};
+use switchyard_decide::Event;
 
 const PATIENCE: Duration = Duration::from_secs(5);
 /// `note` is limited to 1 KiB, names of Events to 253 bytes; a point and 20 digits follow the object's name.
@@ -26,26 +27,6 @@ const NOTE: usize = 1024;
 const NAME: usize = 253 - 21;
 /// The default namespace takes the Events of what has none.
 const NOWHERE: &str = "default";
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Severity {
-    Normal,
-    Warning,
-}
-
-/// Something that happened to an object.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Event {
-    pub severity: Severity,
-    /// A constant of `switchyard-api`.
-    pub reason: String,
-    /// What the controller did, as one word: `Promote`.
-    pub action: String,
-    pub note: String,
-    /// What tells two equal Events apart, and is the same when one is told again: the resourceVersion that the status
-    /// had before it, or the start of the attempt.
-    pub occasion: String,
-}
 
 /// Writes Events as one controller.
 #[derive(Clone)]
@@ -62,8 +43,11 @@ impl Publisher {
     }
 
     /// Tells `event` about `object`, unless it was told before. Takes at most 5 s.
-    pub async fn tell<K: Resource<DynamicType = ()>>(&self, object: &K, event: &Event) {
-        let body = self.body(object, event, Timestamp::now());
+    ///
+    /// `occasion` tells two equal events apart and is the same when one is told again: the resourceVersion that the
+    /// status had before it.
+    pub async fn tell<K: Resource<DynamicType = ()>>(&self, object: &K, event: &Event, occasion: &str) {
+        let body = self.body(object, event, occasion, Timestamp::now());
         let namespace = body.metadata.namespace.as_deref().unwrap_or(NOWHERE);
         let api: Api<k8s::Event> = Api::namespaced(self.client.clone(), namespace);
         let params = PostParams::default();
@@ -75,28 +59,28 @@ impl Publisher {
         }
     }
 
-    fn body<K: Resource<DynamicType = ()>>(&self, object: &K, event: &Event, now: Timestamp) -> k8s::Event {
+    fn body<K: Resource<DynamicType = ()>>(
+        &self,
+        object: &K,
+        event: &Event,
+        occasion: &str,
+        now: Timestamp,
+    ) -> k8s::Event {
         let namespace = object.namespace();
         let uid = object.uid().unwrap_or_default();
         k8s::Event {
             metadata: ObjectMeta {
-                name: Some(name(&object.name_any(), &uid, event)),
+                name: Some(name(&object.name_any(), &uid, event, occasion)),
                 namespace: Some(namespace.clone().unwrap_or_else(|| NOWHERE.to_owned())),
                 ..ObjectMeta::default()
             },
             event_time: Some(MicroTime(now)),
             reporting_controller: Some(self.controller.clone()),
             reporting_instance: Some(cut(&self.instance, 128).to_owned()),
-            action: Some(event.action.clone()),
+            action: Some(event.reason.clone()),
             reason: Some(event.reason.clone()),
             note: Some(cut(&event.note, NOTE).to_owned()),
-            type_: Some(
-                match event.severity {
-                    Severity::Normal => "Normal",
-                    Severity::Warning => "Warning",
-                }
-                .to_owned(),
-            ),
+            type_: Some(if event.warning { "Warning" } else { "Normal" }.to_owned()),
             regarding: Some(ObjectReference {
                 api_version: Some(K::api_version(&()).into_owned()),
                 kind: Some(K::kind(&()).into_owned()),
@@ -112,9 +96,9 @@ impl Publisher {
 }
 
 /// The name of the object, and 20 hexadecimal digits of what is said about it.
-fn name(object: &str, uid: &str, event: &Event) -> String {
+fn name(object: &str, uid: &str, event: &Event, occasion: &str) -> String {
     let mut hash = Sha256::new();
-    for part in [uid, &event.reason, &event.note, &event.occasion] {
+    for part in [uid, &event.reason, &event.note, occasion] {
         // Each with its length, so that no two lists of parts read alike.
         hash.update(part.len().to_be_bytes());
         hash.update(part.as_bytes());
@@ -139,25 +123,19 @@ mod tests {
 
     use super::*;
 
-    fn event(note: &str, occasion: &str) -> Event {
-        Event {
-            severity: Severity::Normal,
-            reason: "Promoted".into(),
-            action: "Promote".into(),
-            note: note.into(),
-            occasion: occasion.into(),
-        }
+    fn promoted(note: &str) -> Event {
+        Event::normal("Promoted", note)
     }
 
     #[test]
     fn a_repeat_has_the_same_name_and_nothing_else_does() {
-        let told = name("shop", "u", &event("promoted a", "7"));
-        assert_eq!(told, name("shop", "u", &event("promoted a", "7")));
+        let told = name("shop", "u", &promoted("promoted a"), "7");
+        assert_eq!(told, name("shop", "u", &promoted("promoted a"), "7"));
         for other in [
-            name("shop", "u", &event("promoted b", "7")),
-            name("shop", "u", &event("promoted a", "8")),
-            name("shop", "v", &event("promoted a", "7")),
-            name("shop", "u", &event("promoted a7", "")),
+            name("shop", "u", &promoted("promoted b"), "7"),
+            name("shop", "u", &promoted("promoted a"), "8"),
+            name("shop", "v", &promoted("promoted a"), "7"),
+            name("shop", "u", &promoted("promoted a7"), ""),
         ] {
             assert_ne!(told, other);
         }
@@ -166,7 +144,7 @@ mod tests {
     #[test]
     fn the_longest_names_and_notes_are_valid() {
         let long = format!("{}.{}", "a".repeat(231), "b".repeat(21));
-        let name = name(&long, "u", &event("x", "7"));
+        let name = name(&long, "u", &promoted("x"), "7");
         assert!(name.len() <= 253, "{}", name.len());
         assert!(!name.contains(".."), "{name}");
         assert_eq!(cut("aé", 2), "a");
@@ -176,7 +154,7 @@ mod tests {
     async fn what_has_no_namespace_is_told_in_default() {
         let config = kube::Config::new("http://127.0.0.1:1".parse().unwrap());
         let publisher = Publisher::new(crate::client::client(config).unwrap(), "switchyard.dev/rollout", "pod-0");
-        let body = publisher.body(&ConfigMap::default(), &event(&"é".repeat(2000), "7"), Timestamp::UNIX_EPOCH);
+        let body = publisher.body(&ConfigMap::default(), &promoted(&"é".repeat(2000)), "7", Timestamp::UNIX_EPOCH);
         assert_eq!(body.metadata.namespace.as_deref(), Some("default"));
         assert_eq!(body.note.unwrap().len(), 1024);
         assert_eq!(body.regarding.unwrap().kind.as_deref(), Some("ConfigMap"));

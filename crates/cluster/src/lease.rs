@@ -160,3 +160,6 @@ fn learn(known: Knowledge, news: &News, terms: &Terms, now: Duration) -> Knowled
 fn free(held: &Held, unchanged: Duration, terms: &Terms) -> bool {
     held.holder.is_empty() || held.holder == terms.identity || unchanged >= held.duration
 }
+
+#[cfg(test)]
+mod tests;

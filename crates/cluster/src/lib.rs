@@ -26,8 +26,8 @@ mod retry;
 
 pub use barrier::{Barrier, Passage};
 pub use caches::{Cache, Feed, Scope};
-pub use election::{Election, Leadership};
-pub use events::{Event, Publisher, Severity};
+pub use election::{Candidacy, Election, Leadership};
+pub use events::Publisher;
 pub use lease::Terms;
 pub use ops::Ops;
 pub use refusal::Refusal;

@@ -109,7 +109,7 @@ mod tests {
     use super::*;
 
     fn seen() -> Seen {
-        Seen { uid: "u".into(), version: "7".into() }
+        Seen { uid: "u".into(), version: switchyard_decide::Version::new("7") }
     }
 
     fn object() -> Value {

@@ -4,6 +4,7 @@
 //! tests below quote.
 
 use kube::core::Status;
+
 pub use switchyard_decide::Refusal;
 
 /// The longest text of a refusal, in characters.

@@ -100,3 +100,77 @@ fn unopened(error: &BoxError) -> bool {
     }
     false
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    };
+
+    use tokio::time::Instant;
+    use tower::{ServiceBuilder, ServiceExt, buffer::BufferLayer, retry::RetryLayer, service_fn};
+
+    use super::*;
+
+    /// How often the server was asked, the last status, and how long it took.
+    async fn asked(method: Method, code: u16, after: Option<&'static str>) -> (u32, u16, Duration) {
+        let asked = Arc::new(AtomicU32::new(0));
+        let counter = asked.clone();
+        let server = service_fn(move |_: Request<Body>| {
+            counter.fetch_add(1, Ordering::SeqCst);
+            let mut answer = Response::builder().status(code);
+            if let Some(after) = after {
+                answer = answer.header("retry-after", after);
+            }
+            async move { Ok::<_, BoxError>(answer.body(()).unwrap()) }
+        });
+        let stack = ServiceBuilder::new()
+            .layer(RetryLayer::new(ReadsOnly::new().unwrap()))
+            .layer(BufferLayer::new(8))
+            .service(server);
+        let request = Request::builder().method(method).uri("/").body(Body::from(b"x".to_vec())).unwrap();
+        let began = Instant::now();
+        let status = stack.oneshot(request).await.unwrap().status().as_u16();
+        (asked.load(Ordering::SeqCst), status, began.elapsed())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn reads_are_sent_three_times_and_writes_once() {
+        for code in [429, 503, 504] {
+            let (times, status, took) = asked(Method::GET, code, None).await;
+            assert_eq!((times, status), (3, code));
+            assert!((FIRST..FIRST * 6).contains(&took), "{took:?}");
+            for method in [Method::POST, Method::PUT, Method::PATCH, Method::DELETE] {
+                assert_eq!(asked(method, code, None).await, (1, code, Duration::ZERO));
+            }
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn other_answers_are_answers() {
+        for code in [200, 404, 409, 410, 500, 502] {
+            assert_eq!(asked(Method::GET, code, None).await.0, 1, "{code}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_may_ask_for_a_little_patience() {
+        assert_eq!(asked(Method::GET, 429, Some("2")).await, (3, 429, Duration::from_secs(4)));
+        assert_eq!(asked(Method::GET, 429, Some("6")).await, (1, 429, Duration::ZERO));
+        assert_eq!(asked(Method::GET, 429, Some("18446744073709551615")).await.0, 1);
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_cannot_be_opened_is_tried_again_for_reads() {
+        let config = kube::Config::new("http://127.0.0.1:1".parse().unwrap());
+        let client = crate::client::client(config).unwrap();
+        let took = async |request| {
+            let began = Instant::now();
+            client.request::<serde_json::Value>(request).await.unwrap_err();
+            began.elapsed()
+        };
+        assert!(took(Request::get("/version").body(vec![]).unwrap()).await > FIRST);
+        assert!(took(Request::post("/version").body(vec![]).unwrap()).await < FIRST);
+    }
+}

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use kube::{Resource, ResourceExt, core::ApiResource};
+use switchyard_decide::Version;
 
 /// One object, by kind and name.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -39,18 +40,19 @@ impl fmt::Display for Target {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Seen {
     pub uid: String,
-    pub version: String,
+    pub version: Version,
 }
 
 impl Seen {
     /// An object that never was in a cluster has neither; a [`crate::Writer`] refuses to write on it.
     pub fn of<K: Resource>(object: &K) -> Self {
         let meta = object.meta();
-        Self { uid: meta.uid.clone().unwrap_or_default(), version: meta.resource_version.clone().unwrap_or_default() }
+        let version = Version::new(meta.resource_version.clone().unwrap_or_default());
+        Self { uid: meta.uid.clone().unwrap_or_default(), version }
     }
 
     pub(crate) fn is_whole(&self) -> bool {
-        !self.uid.is_empty() && !self.version.is_empty()
+        !self.uid.is_empty() && !self.version.as_str().is_empty()
     }
 }
 
@@ -60,7 +62,7 @@ pub struct Written {
     pub target: Target,
     pub uid: String,
     /// The resourceVersion after the write. Empty if the object is gone.
-    pub version: String,
+    pub version: Version,
     /// Whether the write was its deletion. With a version, finalizers still hold the object.
     pub deleted: bool,
 }

@@ -18,6 +18,7 @@ use kube::{
 };
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
+use switchyard_decide::Version;
 
 use crate::{
     ops::Ops,
@@ -145,6 +146,23 @@ impl Writer {
         }
     }
 
+    /// Creates `body`, which names itself as `target` does. For what is JSON from the start, such as a pod template
+    /// whose fields no struct here may drop.
+    pub async fn create_body(&self, target: &Target, body: &Value) -> Result<Created<DynamicObject>, Refusal> {
+        let params = PostParams { dry_run: false, field_manager: Some(self.manager.clone()) };
+        let request = at(target).create(&params, body.to_string().into_bytes());
+        let outcome = match self.request::<DynamicObject>(request).await {
+            Ok(created) => Ok(Created::New(written(target, &created))),
+            Err(kube::Error::Api(status)) if status.is_already_exists() => {
+                let existing = self.request(at(target).get(&target.name, &GetParams::default())).await;
+                existing.map(|existing| Created::Existing(Box::new(existing))).map_err(|error| refusal(&error))
+            }
+            Err(error) => Err(refusal(&error)),
+        };
+        (self.tell)(&target.resource.kind, Verb::Create, outcome.as_ref().map(|_| ()));
+        outcome
+    }
+
     /// One JSON Patch; all of it happens, or none.
     pub async fn patch(&self, target: &Target, seen: &Seen, ops: Ops) -> Result<Written, Refusal> {
         let outcome = self.try_patch(target, seen, ops, None).await;
@@ -183,13 +201,14 @@ impl Writer {
 
     async fn try_delete(&self, target: &Target, seen: &Seen) -> Result<Written, Refusal> {
         whole(target, seen)?;
-        let only = Preconditions { uid: Some(seen.uid.clone()), resource_version: Some(seen.version.clone()) };
+        let only =
+            Preconditions { uid: Some(seen.uid.clone()), resource_version: Some(seen.version.as_str().to_owned()) };
         let params = DeleteParams::background().preconditions(only);
         let answer: Value =
             self.request(at(target).delete(&target.name, &params)).await.map_err(|error| refusal(&error))?;
         // A Status says that it is gone; the object, that finalizers or its grace period hold it.
         let version = answer.pointer("/metadata/resourceVersion").and_then(Value::as_str).unwrap_or_default();
-        Ok(Written { target: target.clone(), uid: seen.uid.clone(), version: version.to_owned(), deleted: true })
+        Ok(Written { target: target.clone(), uid: seen.uid.clone(), version: Version::new(version), deleted: true })
     }
 
     async fn request<T: DeserializeOwned>(
@@ -248,7 +267,7 @@ fn body(target: &Target, seen: Option<&Seen>, fields: Value) -> Value {
         }
         if let Some(seen) = seen {
             meta.insert("uid".to_owned(), seen.uid.clone().into());
-            meta.insert("resourceVersion".to_owned(), seen.version.clone().into());
+            meta.insert("resourceVersion".to_owned(), seen.version.as_str().into());
         }
     }
     body.insert("apiVersion".to_owned(), target.resource.api_version.clone().into());
