@@ -177,11 +177,12 @@ fn restore(seen: &Observed, memory: &mut Memory) {
     }
 }
 
-/// The selector is not what the record beside it says: we write them together, so somebody else wrote one.
+/// The selector is not what the record beside it says: we write them together, so somebody else wrote one. Where the
+/// record has nothing live (the first deployment, or a lost one that is being restored) there is nothing to put
+/// right: whatever the selector says may well serve, until the goal can.
 pub fn disagrees(seen: &Observed) -> bool {
-    seen.service.as_ref().is_some_and(|s| {
-        s.foreign.is_none() && s.record.as_ref().is_some_and(|record| s.selects != Selects::from(record.live))
-    })
+    let live = seen.record().live;
+    seen.service.as_ref().is_some_and(|s| s.foreign.is_none() && live.is_some() && s.selects != Selects::from(live))
 }
 
 /// When the next restore is allowed again.

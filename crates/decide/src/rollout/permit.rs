@@ -27,7 +27,7 @@ pub fn permit(seen: &Observed, action: &Action) -> Result<(), Veto> {
                 veto(!back_where_it_was && !claimed, "a revision would go live without nomination and claim")?;
             }
             veto(matches!(select, Some(Selects::Foreign(_))), "a selector that is not ours")?;
-            veto(*select == Some(Selects::Nobody) && next.live.is_some(), "the live Service would select nobody")
+            veto(*select == Some(Selects::Nobody), "the live Service would select nobody")
         }
         Action::Retire { revision, .. } | Action::Delete { revision, .. } => {
             veto(record.is_none_or(|r| r.holds(*revision)), "a revision with a place would lose its pods")?;
