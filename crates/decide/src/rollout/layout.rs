@@ -99,7 +99,8 @@ fn record(
         | Stage::Keeping(..)
         | Stage::Settled(_) => {}
     }
-    let changed = next != had || select.is_some();
+    // A lost record is replaced by a nomination and by nothing less, or it would look like one of a first deployment.
+    let changed = (next != had || select.is_some()) && (!seen.lost() || next.candidate.is_some());
     let claim = standing.filter(|_| !changed);
     (changed.then_some((next, select)), claim)
 }

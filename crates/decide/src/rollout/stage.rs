@@ -1,6 +1,6 @@
 //! Where a Rollout stands: one exhaustive choice, and the questions it is made of.
 
-use switchyard_api::{Revision, Timestamp, condition::reason, rollout::Memory};
+use switchyard_api::{Revision, Timestamp, condition::reason, names, rollout::Memory};
 
 use super::{
     memory::{UNREADY_LIMIT, contended_until, disagrees},
@@ -59,6 +59,13 @@ pub fn stage(seen: &Observed, memory: &Memory) -> (&'static str, Stage) {
         return ("a selector that disagrees with its record is put right", Stage::Restoring);
     }
     let Some(goal) = goal(seen, memory) else {
+        if seen.lost() {
+            let person = format!(
+                "a person to set the annotation {}={{}} on Service {}: its record was lost before anything was confirmed",
+                names::ANNOTATION_SWITCH, seen.name
+            );
+            return ("a lost record promotes nothing", Stage::Awaiting(person));
+        }
         return match wanted_or_why(seen, memory) {
             Ok(wanted) => {
                 ("nothing good is known", Stage::Awaiting(format!("a new template or release: {wanted} was given up")))
@@ -132,13 +139,14 @@ pub fn bad(memory: &Memory, record: &Record, revision: Revision) -> bool {
 }
 
 /// The wanted revision, unless it was given up; otherwise the confirmed one; otherwise none. Where nothing is wanted
-/// (a mistake in the spec, no release, no replicas), what is live stays.
+/// (a mistake in the spec, no release, no replicas), what is live stays. A lost record makes way for the confirmed
+/// one alone.
 pub fn goal(seen: &Observed, memory: &Memory) -> Option<Revision> {
     let record = seen.record();
     let good = memory.confirmed.map(|c| c.revision).filter(|r| !bad(memory, &record, *r));
     let resting = seen.order.as_ref().is_ok_and(|o| o.replicas == 0);
     let wanted = wanted(seen, memory).filter(|_| !resting);
-    let lost = record.live.is_none() && good.is_some();
+    let lost = record.live.is_none() && (good.is_some() || seen.lost());
     match wanted {
         _ if lost => good,
         None => record.live.filter(|r| !bad(memory, &record, *r)).or(good),
