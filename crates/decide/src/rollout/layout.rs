@@ -129,7 +129,8 @@ pub fn may_retire(seen: &Observed, memory: &Memory, revision: Revision) -> bool 
     let record = seen.record();
     let Ok(order) = &seen.order else { return false };
     let drained = memory.unlisted.get(&revision).is_some_and(|t| seen.now.since(*t) >= order.drain);
-    let served_by_another = record.live.is_some() || memory.rejected.contains(&revision);
+    let given_up = memory.rejected.contains(&revision) && !seen.lost();
+    let served_by_another = record.live.is_some() || given_up;
     deployment.replicas > 0
         && served_by_another
         && !record.holds(revision)
@@ -141,8 +142,9 @@ pub fn may_retire(seen: &Observed, memory: &Memory, revision: Revision) -> bool 
 
 /// Without pods and a place, oldest first beyond the limit.
 fn surplus(seen: &Observed, memory: &Memory, goal: Option<Revision>) -> Vec<Revision> {
-    let Ok(order) = &seen.order else { return vec![] };
-    let record = seen.record();
+    let (Ok(order), Some(record)) = (&seen.order, seen.service.as_ref().and_then(|s| s.record.as_ref())) else {
+        return vec![];
+    };
     let kept = |r: &Revision| {
         goal == Some(*r)
             || wanted(seen, memory) == Some(*r)
