@@ -16,7 +16,7 @@ pub struct Layout {
     pub service: bool,
     /// Its record, and its selector where that is to move.
     pub record: Option<(Record, Option<Selects>)>,
-    /// The revision whose objects are to exist.
+    /// The revision whose objects are to exist, and can be made: the spec describes it.
     pub revision: Option<Revision>,
     /// The nomination to be written on a Deployment with its pods.
     pub claim: Option<(Revision, Version)>,
@@ -45,7 +45,7 @@ pub fn layout(stage: &Stage, seen: &Observed, memory: &Memory) -> Layout {
     Layout {
         service: true,
         claim: candidate,
-        revision: goal.filter(|_| matches!(stage, Stage::Deploying(_))),
+        revision: goal.filter(|g| wanted(seen, memory) == Some(*g)),
         replicas: replicas(seen, memory),
         retire: seen.revisions.keys().copied().filter(|r| goal != Some(*r) && may_retire(seen, memory, *r)).collect(),
         delete: surplus(seen, memory, goal),

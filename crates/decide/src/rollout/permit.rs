@@ -1,6 +1,8 @@
 //! The last look before a write. Each line stands for something that must never happen and shares no code with the
 //! rules that chose the write.
 
+use switchyard_api::template;
+
 use super::{Action, Observed, Selects};
 use crate::Veto;
 
@@ -45,6 +47,10 @@ pub fn permit(seen: &Observed, action: &Action) -> Result<(), Veto> {
             let stands = record.is_some_and(|r| r.candidate == Some(*revision) && r.since.as_ref() == Some(claim));
             veto(!stands, "a claim without its nomination")
         }
-        Action::CreateService | Action::Deploy { .. } | Action::Expose { .. } => Ok(()),
+        Action::Deploy { revision, fingerprint, images, .. } => {
+            let other = template::revision(fingerprint, images) != *revision;
+            veto(other, "a revision would be made of another's template")
+        }
+        Action::CreateService | Action::Expose { .. } => Ok(()),
     }
 }

@@ -107,6 +107,10 @@ fn place(seen: &Observed, memory: &Memory, record: &Record, goal: Revision) -> (
     if record.candidate == Some(goal) && may_select(seen, goal) {
         return ("the candidate has enough ready endpoints", Stage::Switching(goal));
     }
+    if wanted(seen, memory) != Some(goal) && seen.deployment(goal).is_none() {
+        let gone = format!("{goal} to be restored: its Deployment is gone, and the spec describes another");
+        return ("a revision is made of its own template only", Stage::Awaiting(gone));
+    }
     ("a revision must be ready before it is live", Stage::Deploying(goal))
 }
 
