@@ -7,7 +7,7 @@ use switchyard_api::{
 };
 
 use super::{
-    observed::{Observed, Selects},
+    observed::{Observed, Selects, Service},
     stage::{goal, may_select, need, on_trial, wanted},
 };
 
@@ -86,14 +86,21 @@ fn only_listed(seen: &Observed, revision: Revision) -> bool {
         && service.listed.iter().all(|(r, n)| *r == revision || *n == 0)
 }
 
-/// Counts more ready pods as progress, and gives up what made none for the deadline. Waiting for somebody else
-/// (replicas 0, no Service of ours) does not count.
+/// Counts more ready pods as progress, and gives up what made none for the deadline. It counts while the revision is
+/// the goal, has no place yet, and nobody but its pods keeps it from one; whatever interrupts that starts it anew.
 fn progress(seen: &Observed, memory: &mut Memory) {
-    let Ok(order) = &seen.order else { return };
-    let Some(wanted) = wanted(seen, memory) else { return };
+    let goal = goal(seen, memory).filter(|g| wanted(seen, memory) == Some(*g));
+    let (Ok(order), Some(wanted)) = (&seen.order, goal) else {
+        memory.progress = None;
+        return;
+    };
     let record = seen.record();
+    if record.live == Some(wanted) && memory.confirmed.is_none_or(|c| c.revision != wanted) {
+        return; // on trial: the verdict ends it, without a write of its own
+    }
     let arrived = record.live == Some(wanted) || record.fallback == Some(wanted);
-    if arrived || memory.failed.contains_key(&wanted) || memory.rejected.contains(&wanted) || order.replicas == 0 {
+    if arrived || hindered(seen, memory, wanted) {
+        memory.progress = None;
         return;
     }
     let ready = seen.ready(wanted);
@@ -114,6 +121,14 @@ fn progress(seen: &Observed, memory: &mut Memory) {
         }
         progress => *progress = Some(Progress { revision: wanted, ready, time: seen.now }),
     }
+}
+
+/// Somebody else has to act first.
+fn hindered(seen: &Observed, memory: &Memory, revision: Revision) -> bool {
+    let strange = |s: &Service| s.foreign.is_some();
+    seen.service.as_ref().is_none_or(strange)
+        || contended_until(seen, memory).is_some()
+        || seen.revisions.get(&revision).is_some_and(|r| r.conflict.is_some())
 }
 
 /// Why pods of the revision are not ready, to be put behind a sentence.
