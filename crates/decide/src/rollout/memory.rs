@@ -8,7 +8,7 @@ use switchyard_api::{
 
 use super::{
     observed::{Observed, Selects, Service},
-    stage::{goal, may_select, need, on_trial, wanted},
+    stage::{goal, may_select, need, on_trial, undecided, wanted},
 };
 
 /// How long an unconfirmed live revision may have too few ready pods before traffic goes back.
@@ -53,15 +53,18 @@ fn take(seen: &Observed, memory: &mut Memory) {
     }
 }
 
-/// A verdict counts only for what is live and wanted: otherwise, when a later one was rejected, a Service seen late
+/// A verdict counts only for what is live while nothing else is wanted: otherwise, when a later one was rejected, a Service seen late
 /// would let earlier ones be confirmed in turn, for ever.
 fn verdict(seen: &Observed, memory: &mut Memory) {
-    let Some(revision) = on_trial(seen, memory) else {
+    let Some(revision) = undecided(seen, memory) else {
         memory.unready_since = None;
         return;
     };
     let enough = need(seen, revision);
-    if only_listed(seen, revision) && seen.listed(revision) >= enough {
+    if on_trial(seen, memory) == Some(revision)
+        && only_listed(seen, revision)
+        && seen.listed(revision) >= enough
+    {
         memory.confirmed = Some(Mark { revision, time: seen.now });
         memory.progress = None;
         memory.unready_since = None;

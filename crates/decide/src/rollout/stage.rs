@@ -159,10 +159,16 @@ pub fn goal(seen: &Observed, memory: &Memory) -> Option<Revision> {
     }
 }
 
-/// Live and wanted, and neither confirmed nor given up.
+/// Live and wanted, and neither confirmed nor given up: it may be confirmed.
 pub fn on_trial(seen: &Observed, memory: &Memory) -> Option<Revision> {
+    undecided(seen, memory).filter(|r| wanted(seen, memory) == Some(*r))
+}
+
+/// Live while nothing else is wanted (an invalid spec wants nothing), and neither confirmed nor given up: it may be
+/// given up.
+pub fn undecided(seen: &Observed, memory: &Memory) -> Option<Revision> {
     let record = seen.record();
-    let live = record.live.filter(|r| wanted(seen, memory) == Some(*r))?;
+    let live = record.live.filter(|r| wanted(seen, memory).is_none_or(|w| w == *r))?;
     let decided = memory.confirmed.is_some_and(|c| c.revision == live) || bad(memory, &record, live);
     (!decided).then_some(live)
 }
