@@ -67,6 +67,9 @@ pub fn stage(seen: &Observed, memory: &Memory) -> (&'static str, Stage) {
             return ("a lost record promotes nothing", Stage::Awaiting(person));
         }
         return match wanted_or_why(seen, memory) {
+            Ok(wanted) if !bad(memory, &seen.record(), wanted) => {
+                ("at no replicas nothing is tried", Stage::Awaiting("spec.replicas to be more than 0".to_owned()))
+            }
             Ok(wanted) => {
                 ("nothing good is known", Stage::Awaiting(format!("a new template or release: {wanted} was given up")))
             }
