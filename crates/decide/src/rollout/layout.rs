@@ -142,11 +142,12 @@ pub fn may_retire(seen: &Observed, memory: &Memory, revision: Revision) -> bool 
 
 /// Without pods and a place, oldest first beyond the limit.
 fn surplus(seen: &Observed, memory: &Memory, goal: Option<Revision>) -> Vec<Revision> {
-    let (Ok(order), Some(record)) = (&seen.order, seen.service.as_ref().and_then(|s| s.record.as_ref())) else {
-        return vec![];
-    };
+    let (Ok(order), Some(service)) = (&seen.order, &seen.service) else { return vec![] };
+    let Some(record) = &service.record else { return vec![] };
     let kept = |r: &Revision| {
-        goal == Some(*r)
+        service.selects == Selects::Revision(*r)
+            || seen.listed(*r) > 0
+            || goal == Some(*r)
             || wanted(seen, memory) == Some(*r)
             || record.holds(*r)
             || memory.confirmed.is_some_and(|c| c.revision == *r)
