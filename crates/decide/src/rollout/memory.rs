@@ -61,10 +61,7 @@ fn verdict(seen: &Observed, memory: &mut Memory) {
         return;
     };
     let enough = need(seen, revision);
-    if on_trial(seen, memory) == Some(revision)
-        && only_listed(seen, revision)
-        && seen.listed(revision) >= enough
-    {
+    if on_trial(seen, memory) == Some(revision) && only_listed(seen, revision) && seen.listed(revision) >= enough {
         memory.confirmed = Some(Mark { revision, time: seen.now });
         memory.progress = None;
         memory.unready_since = None;

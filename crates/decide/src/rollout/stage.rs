@@ -62,7 +62,8 @@ pub fn stage(seen: &Observed, memory: &Memory) -> (&'static str, Stage) {
         if seen.lost() {
             let person = format!(
                 "a person to set the annotation {}={{}} on Service {}: its record was lost before anything was confirmed",
-                names::ANNOTATION_SWITCH, seen.name
+                names::ANNOTATION_SWITCH,
+                seen.name
             );
             return ("a lost record promotes nothing", Stage::Awaiting(person));
         }
@@ -122,7 +123,8 @@ pub fn wanted(seen: &Observed, memory: &Memory) -> Option<Revision> {
     seen.order.as_ref().ok()?.wanted(memory).ok()
 }
 
-fn wanted_or_why(seen: &Observed, memory: &Memory) -> Result<Revision, (&'static str, Stage)> {
+/// What is wanted, or the rule and the stage that say why nothing is.
+pub fn wanted_or_why(seen: &Observed, memory: &Memory) -> Result<Revision, (&'static str, Stage)> {
     let order = seen.order.as_ref().map_err(|mistake| ("the spec cannot be", Stage::Mistaken(mistake.clone())))?;
     order.wanted(memory).map_err(|missing| {
         let told = order.images.iter().find_map(|i| {
