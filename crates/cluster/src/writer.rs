@@ -86,7 +86,10 @@ impl Writer {
         Self { tell: Arc::new(tell), ..self }
     }
 
-    /// Replaces the status by a forced server-side apply of all of it.
+    /// Replaces the status by a forced server-side apply of all of it. An equal status is no write: the version stays.
+    ///
+    /// On `/status` of a custom resource the server (1.34) compares the version and ignores the uid. That is enough: no
+    /// two objects ever had one version, unless etcd was restored from a backup.
     pub async fn apply_status(&self, target: &Target, seen: &Seen, status: &Value) -> Result<Written, Refusal> {
         let outcome = match whole(target, seen) {
             Ok(()) => {
