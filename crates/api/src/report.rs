@@ -136,8 +136,6 @@ reasons! {
     GitHostKeyUnknown => User,
     /// Git ended in a way that has no reason of its own; the message has its last lines.
     GitFailed => Infrastructure,
-    /// The history has no version by the rule that was asked for.
-    VersionInvalid => User,
     /// The repository or a tag of the image is not a valid name, or no tag is left.
     ImageNameInvalid => User,
     /// The registry knows the credential and does not let it push there.
@@ -158,6 +156,8 @@ reasons! {
     LayoutInvalid => Infrastructure,
     /// The registry serves another digest than was pushed.
     DigestMismatch => Infrastructure,
+    /// The pod was asked to stop: cancelled, evicted, or its node is being drained.
+    Stopped => Infrastructure,
     /// A file the step needs could not be read or written.
     StepFailed => Infrastructure,
 }

@@ -149,6 +149,23 @@ impl Writer {
         }
     }
 
+    /// Creates `body`, which names itself as `target` does. For what is JSON from the start, such as a pod template
+    /// whose fields no struct here may drop.
+    pub async fn create_body(&self, target: &Target, body: &Value) -> Result<Created<DynamicObject>, Refusal> {
+        let params = PostParams { dry_run: false, field_manager: Some(self.manager.clone()) };
+        let request = at(target).create(&params, body.to_string().into_bytes());
+        let outcome = match self.request::<DynamicObject>(request).await {
+            Ok(created) => Ok(Created::New(written(target, &created))),
+            Err(kube::Error::Api(status)) if status.is_already_exists() => {
+                let existing = self.request(at(target).get(&target.name, &GetParams::default())).await;
+                existing.map(|existing| Created::Existing(Box::new(existing))).map_err(|error| refusal(&error))
+            }
+            Err(error) => Err(refusal(&error)),
+        };
+        (self.tell)(&target.resource.kind, Verb::Create, outcome.as_ref().map(|_| ()));
+        outcome
+    }
+
     /// One JSON Patch; all of it happens, or none.
     pub async fn patch(&self, target: &Target, seen: &Seen, ops: Ops) -> Result<Written, Refusal> {
         let outcome = self.try_patch(target, seen, ops, None).await;

@@ -1,0 +1,190 @@
+//! Objects as users write them, and one body of each sort made from them.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::{apps::v1::Deployment, batch::v1::Job, core::v1::Service};
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::{Value, json};
+use switchyard_api::{Build, CommitId, Pipeline, Revision, Rollout, rollout::ReleaseRef};
+use switchyard_manifests::{Settings, build, pipeline, rollout};
+
+const COMMIT: &str = "7f3a91c0d4b8e2f6a1c3957d80e4b2f6a1c3957d";
+
+pub fn settings() -> Settings {
+    Settings {
+        worker_image: "ghcr.io/switchyard/switchyard:0.1.0".into(),
+        kaniko_image: "ghcr.io/osscontainertools/kaniko:v1.27.5".into(),
+        insecure_registries: vec!["registry.lab:5000".into()],
+        image_pull_secrets: vec!["mirror".into()],
+    }
+}
+
+/// A Build with as little as one can write.
+pub fn small_build() -> Build {
+    read(json!({
+        "apiVersion": "switchyard.dev/v1alpha1", "kind": "Build",
+        "metadata": {"name": "shop-7f3a91c-1", "namespace": "shop", "uid": "b-uid"},
+        "spec": {
+            "source": {"git": {"url": "https://github.com/acme/shop.git", "commit": COMMIT}},
+            "images": [{"name": "web", "repository": "ghcr.io/acme/shop"}],
+        },
+    }))
+}
+
+/// A Build with as much as one can write.
+pub fn full_build() -> Build {
+    read(json!({
+        "apiVersion": "switchyard.dev/v1alpha1", "kind": "Build",
+        "metadata": {"name": "shop-7f3a91c-1", "namespace": "shop", "uid": "b-uid"},
+        "spec": {
+            "source": {"git": {
+                "url": "https://github.com/acme/shop.git", "commit": COMMIT, "branch": "main",
+                "secretRef": {"name": "shop-git"},
+            }},
+            "version": {"conventionalCommits": {"tagPrefix": "v"}},
+            "checks": [{"name": "unit", "job": {
+                "image": "python:3.12-slim",
+                "command": ["sh", "-c", "pip install -r requirements.txt && pytest -q"],
+                "env": [{"name": "CI", "value": "true"}],
+                "envFrom": [{"secretRef": {"name": "test-settings"}}],
+                "resources": {"limits": {"memory": "1Gi"}},
+            }}],
+            "images": [{
+                "name": "web", "repository": "ghcr.io/acme/shop", "secretRef": {"name": "shop-registry"},
+                "dockerfile": {
+                    "path": "web/Dockerfile", "context": "web", "target": "prod",
+                    "args": [{"name": "FLAVOUR", "value": "$(HOME) costs 5$"}],
+                },
+            }],
+            "imagePullSecrets": [{"name": "base-images"}, {"name": "more-base-images"}],
+            "pod": {
+                "nodeSelector": {"pool": "build"},
+                "tolerations": [{"key": "build", "operator": "Exists"}],
+                "annotations": {"example.com/team": "shop"},
+                "resources": {"requests": {"memory": "2Gi"}},
+            },
+            "timeout": "1h30m",
+        },
+    }))
+}
+
+/// A Rollout with as little as one can write.
+pub fn small_rollout() -> Rollout {
+    read(json!({
+        "apiVersion": "switchyard.dev/v1alpha1", "kind": "Rollout",
+        "metadata": {"name": "shop", "namespace": "shop-prod", "uid": "r-uid"},
+        "spec": {
+            "images": [{"containers": ["web"], "pipelineRef": {"name": "shop"}}],
+            "template": {"spec": {"containers": [{
+                "name": "web",
+                "readinessProbe": {"httpGet": {"path": "/health", "port": 8000}},
+            }]}},
+            "service": {"spec": {"ports": [{"port": 80, "targetPort": 8000}]}},
+        },
+    }))
+}
+
+/// A Rollout with what the small one leaves to defaults.
+pub fn full_rollout() -> Rollout {
+    read(json!({
+        "apiVersion": "switchyard.dev/v1alpha1", "kind": "Rollout",
+        "metadata": {"name": "shop", "namespace": "shop-prod", "uid": "r-uid"},
+        "spec": {
+            "replicas": 3,
+            "images": [{"containers": ["web", "migrate"], "pipelineRef": {"name": "shop", "namespace": "ci"}}],
+            "template": {
+                "metadata": {"labels": {"app": "shop"}, "annotations": {"example.com/team": "shop"}},
+                "spec": {
+                    "initContainers": [{"name": "migrate", "command": ["flask", "db", "upgrade"]}],
+                    "containers": [
+                        {"name": "web", "readinessProbe": {"httpGet": {"path": "/health", "port": "http"}},
+                         "ports": [{"name": "http", "containerPort": 8000}],
+                         "fieldOfALaterKubernetes": {"kept": true}},
+                        {"name": "proxy", "image": "envoy:1",
+                         "lifecycle": {"preStop": {"exec": {"command": ["drain"]}}}},
+                    ],
+                    "terminationGracePeriodSeconds": 60,
+                },
+            },
+            "service": {
+                "metadata": {"annotations": {"lb.example.com/scheme": "internal"},
+                             "labels": {"team": "shop", "switchyard.dev/rollout": "somebody-elses"}},
+                "spec": {"type": "LoadBalancer", "ports": [
+                    {"name": "http", "port": 80, "targetPort": "http", "protocol": "TCP", "appProtocol": "http"},
+                    {"name": "admin", "port": 9000},
+                ]},
+            },
+            "deletionPolicy": "Orphan",
+        },
+    }))
+}
+
+pub fn pipeline() -> Pipeline {
+    read(json!({
+        "apiVersion": "switchyard.dev/v1alpha1", "kind": "Pipeline",
+        "metadata": {"name": "shop", "namespace": "shop", "uid": "p-uid"},
+        "spec": {
+            "source": {"git": {"url": "https://github.com/acme/shop.git", "secretRef": {"name": "shop-git"}}},
+            "build": {"images": [
+                {"name": "web", "repository": "ghcr.io/acme/shop", "secretRef": {"name": "shop-registry"}},
+            ]},
+            "environments": [{"name": "production", "rolloutRefs": [{"name": "shop"}]}],
+        },
+    }))
+}
+
+pub fn commit() -> CommitId {
+    COMMIT.parse().unwrap()
+}
+
+pub fn revision() -> Revision {
+    "k7w2m9xq4b".parse().unwrap()
+}
+
+/// Every sort of body, by the name of its golden file.
+pub fn bodies() -> Vec<(&'static str, Value)> {
+    let (settings, small, full) = (settings(), small_build(), full_build());
+    let release = ReleaseRef {
+        pipeline: "ci/shop".into(),
+        pipeline_uid: "p-uid".into(),
+        sequence: 7,
+        build: "shop-7f3a91c-1".into(),
+        version: Some("1.4.0".into()),
+        commit: commit(),
+    };
+    let image = format!("ghcr.io/acme/shop@sha256:{}", "0".repeat(64));
+    let images = |names: &[&str]| names.iter().map(|n| ((*n).to_owned(), image.clone())).collect::<BTreeMap<_, _>>();
+    vec![
+        (
+            "deployment",
+            rollout::deployment(&small_rollout(), revision(), &images(&["web"]), std::slice::from_ref(&release)),
+        ),
+        ("deployment-full", rollout::deployment(&full_rollout(), revision(), &images(&["web", "migrate"]), &[release])),
+        ("revision-service", rollout::revision_service(&small_rollout(), revision())),
+        ("revision-service-full", rollout::revision_service(&full_rollout(), revision())),
+        ("live-service", rollout::live_service(&small_rollout(), r#"{"live":null}"#)),
+        ("live-service-full", rollout::live_service(&full_rollout(), r#"{"live":null}"#)),
+        ("check-job", build::check_job(&full, &full.spec.recipe.checks[0], 1, &settings)),
+        ("image-job", build::image_job(&small, &small.spec.recipe.images[0], 1, &settings)),
+        ("image-job-full", build::image_job(&full, &full.spec.recipe.images[0], 2, &settings)),
+        ("build", serde_json::to_value(pipeline::build(&pipeline(), "shop-7f3a91c-1", &commit(), "main")).unwrap()),
+    ]
+}
+
+/// `body` as Kubernetes understands it: read into the struct of its kind and written again.
+pub fn understood(body: &Value) -> Value {
+    fn through<T: Serialize + DeserializeOwned>(body: &Value) -> Value {
+        serde_json::to_value(read::<T>(body.clone())).unwrap()
+    }
+    match body["kind"].as_str().unwrap() {
+        "Deployment" => through::<Deployment>(body),
+        "Service" => through::<Service>(body),
+        "Job" => through::<Job>(body),
+        "Build" => through::<Build>(body),
+        other => panic!("no struct for {other}"),
+    }
+}
+
+fn read<T: DeserializeOwned>(value: Value) -> T {
+    serde_json::from_value(value).unwrap()
+}

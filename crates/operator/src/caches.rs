@@ -1,0 +1,179 @@
+//! Everything that is watched, and whose round a change is for.
+
+use std::{collections::BTreeSet, future::Future, sync::Arc};
+
+use futures::{StreamExt, stream::BoxStream};
+use k8s_openapi::api::{
+    apps::v1::Deployment,
+    batch::v1::Job,
+    core::v1::{Pod, Service},
+    discovery::v1::EndpointSlice,
+};
+use kube::{Client, Resource, ResourceExt, runtime::watcher};
+use switchyard_api::{Build, Pipeline, Rollout, names};
+use switchyard_cluster::{
+    caches::{Cache, Cached, Feed, Guarded, ManagedFields, Scope, feed},
+    target::{Seen, Written},
+};
+
+/// Namespace and name.
+pub type Key = (String, String);
+
+/// What is known of the cluster without asking.
+#[derive(Clone, Debug)]
+pub struct Caches {
+    pub pipelines: Cache<Guarded<Pipeline>>,
+    pub builds: Cache<Guarded<Build>>,
+    pub rollouts: Cache<Guarded<Rollout>>,
+    pub jobs: Cache<Job>,
+    /// Of build Jobs.
+    pub build_pods: Cache<Pod>,
+    /// Of revisions.
+    pub pods: Cache<Pod>,
+    pub deployments: Cache<Deployment>,
+    pub services: Cache<Service>,
+    pub slices: Cache<EndpointSlice>,
+}
+
+/// Whose round is due.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Due {
+    Pipeline(Key),
+    Build(Key),
+    Rollout(Key),
+}
+
+impl Caches {
+    /// The caches, and the stream that feeds them and says whose round is due. It must be polled.
+    pub fn new(client: &Client, scope: &Scope) -> (Self, BoxStream<'static, Result<Vec<Due>, watcher::Error>>) {
+        let pipelines: Feed<Guarded<Pipeline>> = feed(client, scope, None, ManagedFields::Drop);
+        let builds: Feed<Guarded<Build>> = feed(client, scope, None, ManagedFields::Drop);
+        let rollouts: Feed<Guarded<Rollout>> = feed(client, scope, None, ManagedFields::Drop);
+        let jobs: Feed<Job> = feed(client, scope, Some(names::LABEL_BUILD), ManagedFields::Drop);
+        let build_pods: Feed<Pod> = feed(client, scope, Some(names::LABEL_BUILD), ManagedFields::Drop);
+        let pods: Feed<Pod> = feed(client, scope, Some(names::LABEL_ROLLOUT), ManagedFields::Drop);
+        let deployments: Feed<Deployment> = feed(client, scope, Some(names::LABEL_ROLLOUT), ManagedFields::Drop);
+        // Whose selector it is stands in managedFields.
+        let services: Feed<Service> = feed(client, scope, Some(names::LABEL_ROLLOUT), ManagedFields::Keep);
+        let slices: Feed<EndpointSlice> = feed(client, scope, Some(names::LABEL_ROLLOUT), ManagedFields::Drop);
+        let caches = Self {
+            pipelines: pipelines.cache,
+            builds: builds.cache,
+            rollouts: rollouts.cache,
+            jobs: jobs.cache,
+            build_pods: build_pods.cache,
+            pods: pods.cache,
+            deployments: deployments.cache,
+            services: services.cache,
+            slices: slices.cache,
+        };
+        let all = Arc::new(caches.clone());
+        let streams = [
+            due(pipelines.touched, Arc::clone(&all), |all, o| {
+                let name = own(o);
+                let mut due: Vec<Due> = all.rollouts_of(&name).into_iter().map(Due::Rollout).collect();
+                due.push(Due::Pipeline(name));
+                due
+            }),
+            due(builds.touched, Arc::clone(&all), |_, o| {
+                let pipeline = labelled(o, names::LABEL_PIPELINE).map(Due::Pipeline);
+                pipeline.into_iter().chain([Due::Build(own(o))]).collect()
+            }),
+            due(rollouts.touched, Arc::clone(&all), |_, o| {
+                let pipelines = o.0.as_ref().map(named_pipelines).unwrap_or_default();
+                pipelines.into_iter().map(Due::Pipeline).chain([Due::Rollout(own(o))]).collect()
+            }),
+            due(jobs.touched, Arc::clone(&all), |_, o| labelled(o, names::LABEL_BUILD).map(Due::Build).into_iter().collect()),
+            due(build_pods.touched, Arc::clone(&all), |_, o| {
+                labelled(o, names::LABEL_BUILD).map(Due::Build).into_iter().collect()
+            }),
+            due(pods.touched, Arc::clone(&all), of_rollout),
+            due(deployments.touched, Arc::clone(&all), of_rollout),
+            due(services.touched, Arc::clone(&all), of_rollout),
+            due(slices.touched, all, of_rollout),
+        ];
+        (caches, futures::stream::select_all(streams).boxed())
+    }
+
+    pub fn ready(&self) -> Vec<(&'static str, futures::future::BoxFuture<'static, ()>)> {
+        vec![
+            ("pipelines", self.pipelines.ready()),
+            ("builds", self.builds.ready()),
+            ("rollouts", self.rollouts.ready()),
+            ("jobs", self.jobs.ready()),
+            ("pods of builds", self.build_pods.ready()),
+            ("pods", self.pods.ready()),
+            ("deployments", self.deployments.ready()),
+            ("services", self.services.ready()),
+            ("endpointslices", self.slices.ready()),
+        ]
+    }
+
+    /// What the caches hold of an object that was written.
+    pub fn seen(&self, write: &Written) -> Option<Seen> {
+        let namespace = write.target.namespace.as_deref()?;
+        let name = write.target.name.as_str();
+        match write.target.resource.kind.as_str() {
+            "Pipeline" => self.pipelines.seen(namespace, name),
+            "Build" => self.builds.seen(namespace, name),
+            "Rollout" => self.rollouts.seen(namespace, name),
+            "Job" => self.jobs.seen(namespace, name),
+            "Deployment" => self.deployments.seen(namespace, name),
+            "Service" => self.services.seen(namespace, name),
+            _ => None,
+        }
+    }
+
+    /// Rollouts that name this Pipeline.
+    fn rollouts_of(&self, pipeline: &Key) -> Vec<Key> {
+        let all = self.rollouts.all();
+        let named = all.iter().filter(|r| r.0.as_ref().is_ok_and(|r| named_pipelines(r).contains(pipeline)));
+        named.map(|r| own(r.as_ref())).collect()
+    }
+}
+
+fn of_rollout<K: Resource>(_: &Caches, object: &K) -> Vec<Due> {
+    labelled(object, names::LABEL_ROLLOUT).map(Due::Rollout).into_iter().collect()
+}
+
+/// The Pipelines that a Rollout takes images from.
+pub fn named_pipelines(rollout: &Rollout) -> BTreeSet<Key> {
+    let own = rollout.namespace().unwrap_or_default();
+    let references = rollout.spec.images.iter().map(|i| &i.pipeline_ref);
+    references.map(|r| (r.namespace.clone().unwrap_or_else(|| own.clone()), r.name.clone())).collect()
+}
+
+fn due<K: Cached>(
+    touched: BoxStream<'static, Result<K, watcher::Error>>,
+    caches: Arc<Caches>,
+    of: impl Fn(&Caches, &K) -> Vec<Due> + Send + 'static,
+) -> BoxStream<'static, Result<Vec<Due>, watcher::Error>> {
+    touched.map(move |object| Ok(of(&caches, &object?))).boxed()
+}
+
+pub fn own<K: Resource>(object: &K) -> Key {
+    (object.meta().namespace.clone().unwrap_or_default(), object.meta().name.clone().unwrap_or_default())
+}
+
+fn labelled<K: Resource>(object: &K, label: &str) -> Option<Key> {
+    let value = object.meta().labels.as_ref()?.get(label)?;
+    Some((object.meta().namespace.clone().unwrap_or_default(), value.clone()))
+}
+
+/// Keeps the stream running for as long as the process lives.
+pub async fn pump<F: Future<Output = ()>>(
+    mut stream: BoxStream<'static, Result<Vec<Due>, watcher::Error>>,
+    mut wake: impl FnMut(Due) -> F,
+    mut failed: impl FnMut(&watcher::Error),
+) {
+    while let Some(touched) = stream.next().await {
+        match touched {
+            Ok(due) => {
+                for due in due {
+                    wake(due).await;
+                }
+            }
+            Err(error) => failed(&error),
+        }
+    }
+}

@@ -1,0 +1,192 @@
+//! One action, one write.
+
+use k8s_openapi::api::{
+    apps::v1::Deployment,
+    core::v1::Service,
+    discovery::v1::EndpointSlice,
+};
+use kube::{Api, ResourceExt, api::ListParams};
+use serde_json::{Value, json};
+use switchyard_api::{Revision, Rollout, names};
+use switchyard_cluster::{
+    ops::Ops,
+    refusal::refusal,
+    target::{Seen, Target, Written},
+    writer::Created,
+};
+use switchyard_decide::{
+    Refusal, Version,
+    rollout::{Action, Observed, Record, Selects},
+};
+use switchyard_manifests::rollout as bodies;
+
+use super::RolloutHands;
+use crate::caches::own;
+
+pub async fn apply(hands: &RolloutHands, rollout: &Rollout, seen: &Observed, action: &Action) -> Result<Vec<Written>, Refusal> {
+    let hand = Hand { hands, rollout, namespace: own(rollout).0 };
+    match action {
+        Action::CreateService => {
+            let record = Record { owner: seen.uid.clone(), ..Record::default() };
+            let body = bodies::live_service(rollout, &text(&record)?);
+            hand.create(&Target::named::<Service>(&hand.namespace, &rollout.name_any()), &body).await
+        }
+        Action::Record { at, next, select } => hand.record(at, next, select.as_ref()).await,
+        Action::Deploy { revision, fingerprint, images, releases } => {
+            hand.still_means(seen, fingerprint)?;
+            hand.create(&hand.deployment(*revision), &bodies::deployment(rollout, *revision, images, releases)).await
+        }
+        Action::Expose { revision, fingerprint } => {
+            hand.still_means(seen, fingerprint)?;
+            let name = bodies::revision_name(rollout, *revision);
+            let target = Target::named::<Service>(&hand.namespace, &name);
+            hand.create(&target, &bodies::revision_service(rollout, *revision)).await
+        }
+        Action::Claim { revision, at, claim, replicas } => {
+            let meta = hand.deployment_meta(*revision)?;
+            let ops = Ops::new()
+                .annotate(&meta, [(names::ANNOTATION_CLAIM, Some(claim.as_str().to_owned()))])
+                .set(&["spec", "replicas"], *replicas);
+            let seen = Seen { uid: meta.uid.clone().unwrap_or_default(), version: at.as_str().to_owned() };
+            Ok(vec![hands.writer.patch(&hand.deployment(*revision), &seen, ops).await?])
+        }
+        Action::Scale { revision, at, replicas } => hand.scale(*revision, at, *replicas).await,
+        Action::Retire { revision, at } => {
+            hand.unused(*revision).await?;
+            hand.scale(*revision, at, 0).await
+        }
+        Action::Delete { revision, at } => hand.delete(*revision, at).await,
+    }
+}
+
+struct Hand<'a> {
+    hands: &'a RolloutHands,
+    rollout: &'a Rollout,
+    namespace: String,
+}
+
+impl Hand<'_> {
+    fn deployment(&self, revision: Revision) -> Target {
+        Target::named::<Deployment>(&self.namespace, &bodies::revision_name(self.rollout, revision))
+    }
+
+    /// The body is built from the object at hand: it must be the one that was decided on.
+    fn still_means(&self, seen: &Observed, fingerprint: &str) -> Result<(), Refusal> {
+        let same = seen.order.as_ref().is_ok_and(|o| o.fingerprint == fingerprint);
+        if same { Ok(()) } else { Err(Refusal::Stale) }
+    }
+
+    async fn create(&self, target: &Target, body: &Value) -> Result<Vec<Written>, Refusal> {
+        match self.hands.writer.create_body(target, body).await? {
+            Created::New(written) => Ok(vec![written]),
+            Created::Existing(there) => {
+                let owner = there.labels().get(names::LABEL_OWNER_UID).cloned();
+                if owner == self.rollout.uid() {
+                    return Err(Refusal::Stale); // ours, made by a round that did not live to see it
+                }
+                Err(Refusal::Invalid(format!("{target} exists and is not this Rollout's: delete it, or choose another name")))
+            }
+        }
+    }
+
+    /// Shape comes from the cache; what must still hold is the version that the decision saw.
+    fn deployment_meta(&self, revision: Revision) -> Result<kube::core::ObjectMeta, Refusal> {
+        let name = bodies::revision_name(self.rollout, revision);
+        let found = self.hands.caches.deployments.get(&self.namespace, &name);
+        found.map(|d| d.metadata.clone()).ok_or(Refusal::Stale)
+    }
+
+    async fn scale(&self, revision: Revision, at: &Version, replicas: i32) -> Result<Vec<Written>, Refusal> {
+        let uid = self.deployment_meta(revision)?.uid.unwrap_or_default();
+        let seen = Seen { uid, version: at.as_str().to_owned() };
+        let replicas = u32::try_from(replicas).unwrap_or(0);
+        let mut written = self.hands.writer.scale(&self.deployment(revision), &seen, replicas).await?;
+        written.target = self.deployment(revision);
+        Ok(vec![written])
+    }
+
+    async fn record(&self, at: &Version, next: &Record, select: Option<&Selects>) -> Result<Vec<Written>, Refusal> {
+        let name = self.rollout.name_any();
+        let service = self.hands.caches.services.get(&self.namespace, &name).ok_or(Refusal::Stale)?;
+        let mut ops = Ops::new().annotate(&service.metadata, [(names::ANNOTATION_SWITCH, Some(text(next)?))]);
+        if let Some(select) = select {
+            let revision = match select {
+                Selects::Revision(revision) => Some(*revision),
+                Selects::Nobody => None,
+                Selects::Foreign(_) => return Err(Refusal::Invalid("a selector that is not ours".to_owned())),
+            };
+            ops = ops.set(&["spec", "selector"], json!(bodies::selector(&name, revision)));
+            if let Some(ports) = revision.map(|r| self.ports(r, &service)).transpose()?.flatten() {
+                ops = ops.set(&["spec", "ports"], ports);
+            }
+        }
+        let seen = Seen { uid: service.uid().unwrap_or_default(), version: at.as_str().to_owned() };
+        let target = Target::named::<Service>(&self.namespace, &name);
+        Ok(vec![self.hands.writer.patch(&target, &seen, ops).await?])
+    }
+
+    /// Ports belong to the revision: they stand on its own Service, and go live in the same patch as its selector.
+    /// None where they already do, so that a node port stays what it is.
+    fn ports(&self, revision: Revision, live: &Service) -> Result<Option<Value>, Refusal> {
+        let name = bodies::revision_name(self.rollout, revision);
+        let own = self.hands.caches.services.get(&self.namespace, &name).ok_or(Refusal::Stale)?;
+        let of = |service: &Service| {
+            let mut ports = service.spec.as_ref().and_then(|s| s.ports.clone()).unwrap_or_default();
+            ports.iter_mut().for_each(|p| p.node_port = None);
+            ports
+        };
+        let (wanted, there) = (of(&own), of(live));
+        Ok((wanted != there).then(|| json!(wanted)))
+    }
+
+    /// Past every cache: nobody's Service selects the revision's pods, and no slice lists them.
+    async fn unused(&self, revision: Revision) -> Result<(), Refusal> {
+        let everything = ListParams::default();
+        let services: Api<Service> = Api::namespaced(self.hands.client.clone(), &self.namespace);
+        let own = bodies::revision_name(self.rollout, revision);
+        let labels = self.pod_labels(revision)?;
+        let services = services.list(&everything).await.map_err(|e| refusal(&e))?;
+        for service in services.items.iter().filter(|s| s.name_any() != own) {
+            let selector = service.spec.as_ref().and_then(|s| s.selector.clone()).unwrap_or_default();
+            let selects = !selector.is_empty() && selector.iter().all(|(k, v)| labels.get(k) == Some(v));
+            if selects && service.name_any() == self.rollout.name_any() {
+                return Err(Refusal::Stale);
+            }
+            if selects {
+                let other = service.name_any();
+                return Err(Refusal::Denied(format!("Service {other} selects pods of {revision}, which is to lose them")));
+            }
+        }
+        let live = format!("kubernetes.io/service-name={}", self.rollout.name_any());
+        let slices: Api<EndpointSlice> = Api::namespaced(self.hands.client.clone(), &self.namespace);
+        let slices = slices.list(&ListParams::default().labels(&live)).await.map_err(|e| refusal(&e))?;
+        let prefix = format!("{own}-");
+        let mut pods = slices.items.iter().flat_map(|s| &s.endpoints).filter_map(|e| e.target_ref.as_ref()?.name.as_ref());
+        if pods.any(|p| p.starts_with(&prefix)) { Err(Refusal::Stale) } else { Ok(()) }
+    }
+
+    fn pod_labels(&self, revision: Revision) -> Result<std::collections::BTreeMap<String, String>, Refusal> {
+        let name = bodies::revision_name(self.rollout, revision);
+        let deployment = self.hands.caches.deployments.get(&self.namespace, &name).ok_or(Refusal::Stale)?;
+        let template = deployment.spec.as_ref().and_then(|s| s.template.metadata.as_ref());
+        Ok(template.and_then(|m| m.labels.clone()).unwrap_or_default())
+    }
+
+    /// The Service first: while the Deployment is there, the rest is found again after a crash.
+    async fn delete(&self, revision: Revision, at: &Version) -> Result<Vec<Written>, Refusal> {
+        let name = bodies::revision_name(self.rollout, revision);
+        let mut written = vec![];
+        if let Some(service) = self.hands.caches.services.get(&self.namespace, &name) {
+            let target = Target::named::<Service>(&self.namespace, &name);
+            written.push(self.hands.writer.delete(&target, &Seen::of(service.as_ref())).await?);
+        }
+        let uid = self.deployment_meta(revision)?.uid.unwrap_or_default();
+        let seen = Seen { uid, version: at.as_str().to_owned() };
+        written.push(self.hands.writer.delete(&self.deployment(revision), &seen).await?);
+        Ok(written)
+    }
+}
+
+fn text(record: &Record) -> Result<String, Refusal> {
+    serde_json::to_string(record).map_err(|e| Refusal::Invalid(e.to_string()))
+}

@@ -1,0 +1,201 @@
+//! From Kubernetes objects to facts. Chooses nothing.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use k8s_openapi::api::{
+    core::v1::{Pod, Service as K8sService},
+    discovery::v1::{Endpoint, EndpointSlice},
+};
+use kube::ResourceExt;
+use switchyard_api::{
+    Pipeline, Revision, Rollout, Timestamp, names,
+    rollout::ReleaseRef,
+};
+use switchyard_decide::{
+    Version,
+    rollout::{Deployment, Offer, OfferedRelease, Record, Seen, Selects, Service},
+};
+
+use super::Children;
+use crate::pods;
+
+/// The label by which a slice names its Service (Kubernetes, EndpointSlices).
+const SERVICE_NAME: &str = "kubernetes.io/service-name";
+
+pub fn record(service: &K8sService) -> Option<Record> {
+    serde_json::from_str(service.annotations().get(names::ANNOTATION_SWITCH)?).ok()
+}
+
+/// What a Pipeline offers: the release of the environment that names this Rollout.
+pub fn offer(pipeline: &Pipeline, namespace: &str, name: &str) -> Offer {
+    let own = pipeline.namespace().unwrap_or_default();
+    let names_us = |e: &&switchyard_api::pipeline::Environment| {
+        e.rollout_refs.iter().any(|r| r.name == name && r.namespace.as_deref().unwrap_or(&own) == namespace)
+    };
+    let environment = pipeline.spec.environments.iter().find(names_us);
+    let releases = pipeline.status.iter().flat_map(|s| &s.releases);
+    let release = environment.and_then(|e| releases.filter(|r| r.environment == e.name).max_by_key(|r| r.sequence));
+    Offer {
+        uid: pipeline.uid().unwrap_or_default(),
+        names_us: environment.is_some(),
+        release: release.map(|r| OfferedRelease {
+            sequence: r.sequence,
+            build: r.build.clone(),
+            version: r.version.clone(),
+            commit: r.commit.clone(),
+            images: r.images.iter().map(|i| (i.name.clone(), format!("{}@{}", i.repository, i.digest))).collect(),
+        }),
+    }
+}
+
+pub fn revision(rollout: &Rollout, revision: Revision, uid: &str, children: &Children) -> Seen {
+    let of = |labels: &BTreeMap<String, String>| labels.get(names::LABEL_REVISION).map(String::as_str) == Some(revision.as_str());
+    let deployment = children.deployments.iter().find(|d| of(d.labels()));
+    let service = children.services.iter().find(|s| of(s.labels()));
+    let pods: Vec<&Pod> = children.pods.iter().map(AsRef::as_ref).filter(|p| of(p.labels())).collect();
+    let owners = deployment.map(|d| d.labels()).into_iter().chain(service.map(|s| s.labels()));
+    let conflict = owners.filter_map(|l| l.get(names::LABEL_OWNER_UID)).find(|owner| *owner != uid).map(|owner| {
+        format!("objects of revision {revision} belong to another Rollout (uid {owner}): delete them, or choose another name")
+    });
+    Seen {
+        deployment: deployment.map(|d| Deployment {
+            version: Version::new(d.resource_version().unwrap_or_default()),
+            created: d.creation_timestamp().map_or_else(Timestamp::default, |t| t.0.into()),
+            claim: d.annotations().get(names::ANNOTATION_CLAIM).map(Version::new),
+            replicas: d.spec.as_ref().and_then(|s| s.replicas).unwrap_or(1),
+            current: current(d, &of, children) && pods.iter().all(|p| p.metadata.deletion_timestamp.is_none()),
+            releases: releases(d.annotations()),
+        }),
+        exposed: service.is_some(),
+        ready: service.map_or(0, |s| ready(s, &pods, children)),
+        problem: problem(deployment.map(AsRef::as_ref), &pods, rollout),
+        conflict,
+    }
+}
+
+fn releases(annotations: &BTreeMap<String, String>) -> Vec<ReleaseRef> {
+    annotations.get(names::ANNOTATION_RELEASE).and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
+}
+
+/// The controllers have seen the last change. Where ReplicaSets were read, theirs too: a ReplicaSet that still works
+/// off an older count may delete pods that were counted as ready.
+fn current(
+    deployment: &k8s_openapi::api::apps::v1::Deployment,
+    of: &impl Fn(&BTreeMap<String, String>) -> bool,
+    children: &Children,
+) -> bool {
+    let status = deployment.status.as_ref();
+    let seen = status.and_then(|s| s.observed_generation).unwrap_or(0) >= deployment.metadata.generation.unwrap_or(0);
+    let wanted = deployment.spec.as_ref().and_then(|s| s.replicas).unwrap_or(1);
+    let sets = children.replica_sets.iter().flatten().filter(|r| of(r.labels()));
+    let settled = sets.clone().all(|r| {
+        r.status.as_ref().and_then(|s| s.observed_generation).unwrap_or(0) >= r.metadata.generation.unwrap_or(0)
+    });
+    let scaled = children.replica_sets.is_none()
+        || sets.filter_map(|r| r.spec.as_ref()?.replicas).sum::<i32>() == wanted;
+    seen && settled && scaled
+}
+
+fn slices<'a>(service: &str, children: &'a Children) -> impl Iterator<Item = &'a EndpointSlice> {
+    let service = service.to_owned();
+    let named = move |s: &&EndpointSlice| s.labels().get(SERVICE_NAME) == Some(&service);
+    children.slices.iter().map(AsRef::as_ref).filter(named)
+}
+
+/// An endpoint is ready when it says so or says nothing (`discovery/v1` EndpointConditions).
+fn is_ready(endpoint: &Endpoint) -> bool {
+    endpoint.conditions.as_ref().and_then(|c| c.ready).unwrap_or(true)
+}
+
+fn pod_uid(endpoint: &Endpoint) -> Option<&String> {
+    endpoint.target_ref.as_ref()?.uid.as_ref()
+}
+
+/// Pods that the slices of the revision's own Service list as ready, that exist, say so themselves, and are not going
+/// away; for every port of the Service, since for a named port that a pod lacks the slice just leaves out the port.
+fn ready(service: &K8sService, pods: &[&Pod], children: &Children) -> i32 {
+    let ports: BTreeSet<Option<&String>> =
+        service.spec.iter().flat_map(|s| s.ports.iter().flatten()).map(|p| p.name.as_ref()).collect();
+    let whole = |slice: &&EndpointSlice| {
+        let has: BTreeSet<Option<&String>> =
+            slice.ports.iter().flatten().map(|p| p.name.as_ref().filter(|n| !n.is_empty())).collect();
+        ports.is_subset(&has)
+    };
+    let alive: BTreeSet<&String> = pods.iter().filter(|p| pods::is_ready(p)).filter_map(|p| p.metadata.uid.as_ref()).collect();
+    let name = service.name_any();
+    let listed: BTreeSet<&String> = slices(&name, children)
+        .filter(whole)
+        .flat_map(|s| &s.endpoints)
+        .filter(|e| is_ready(e))
+        .filter_map(pod_uid)
+        .filter(|uid| alive.contains(uid))
+        .collect();
+    i32::try_from(listed.len()).unwrap_or(i32::MAX)
+}
+
+/// Why a pod is not ready, most telling first.
+fn problem(deployment: Option<&k8s_openapi::api::apps::v1::Deployment>, pods: &[&Pod], rollout: &Rollout) -> Option<String> {
+    let failing = deployment.and_then(|d| {
+        let conditions = d.status.as_ref()?.conditions.as_ref()?;
+        let failure = conditions.iter().find(|c| c.type_ == "ReplicaFailure" && c.status == "True")?;
+        failure.message.clone()
+    });
+    let _ = rollout;
+    failing.or_else(|| pods.iter().find_map(|p| pods::problem(p)))
+}
+
+pub fn service(service: &K8sService, uid: &str, name: &str, children: &Children) -> Service {
+    let record = record(service);
+    let selector = service.spec.as_ref().and_then(|s| s.selector.clone()).unwrap_or_default();
+    let selects = selects(&selector, name);
+    let revisions: BTreeMap<&String, Revision> = children
+        .pods
+        .iter()
+        .filter_map(|p| Some((p.metadata.uid.as_ref()?, p.labels().get(names::LABEL_REVISION)?.parse().ok()?)))
+        .collect();
+    let mut listed: BTreeMap<Revision, i32> = BTreeMap::new();
+    let mut strangers: i32 = 0;
+    for endpoint in slices(&service.name_any(), children).flat_map(|s| &s.endpoints) {
+        match pod_uid(endpoint).and_then(|uid| revisions.get(uid)) {
+            // Of what is selected only ready endpoints count; of anything else each one that is still listed.
+            Some(r) if selects == Selects::Revision(*r) && !is_ready(endpoint) => {}
+            Some(r) => {
+                let count = listed.entry(*r).or_default();
+                *count = count.saturating_add(1);
+            }
+            None => strangers = strangers.saturating_add(1),
+        }
+    }
+    Service {
+        version: Version::new(service.resource_version().unwrap_or_default()),
+        foreign: foreign(service, uid, record.as_ref()),
+        record,
+        selects,
+        listed,
+        strangers,
+    }
+}
+
+fn selects(selector: &BTreeMap<String, String>, name: &str) -> Selects {
+    let ours = selector.len() == 2 && selector.get(names::LABEL_ROLLOUT).map(String::as_str) == Some(name);
+    let revision = selector.get(names::LABEL_REVISION).filter(|_| ours);
+    match revision.map(String::as_str) {
+        Some(names::NOBODY) => Selects::Nobody,
+        Some(text) => text.parse().map_or_else(|_| Selects::Foreign(text.to_owned()), Selects::Revision),
+        None => Selects::Foreign(selector.iter().map(|(k, v)| format!("{k}={v}")).collect::<Vec<_>>().join(",")),
+    }
+}
+
+/// Whose the Service is, if not this Rollout's.
+fn foreign(service: &K8sService, uid: &str, record: Option<&Record>) -> Option<String> {
+    let owner = record.map(|r| r.owner.as_str()).filter(|o| !o.is_empty());
+    let labelled = service.labels().get(names::LABEL_OWNER_UID).map(String::as_str);
+    if service.metadata.deletion_timestamp.is_some() {
+        return Some("is being deleted".to_owned());
+    }
+    match owner.or(labelled) {
+        Some(owner) if owner == uid => None,
+        Some(owner) => Some(format!("belongs to another Rollout (uid {owner}): delete it, or choose another name")),
+        None => Some("was not made by this Rollout: delete it, or choose another name".to_owned()),
+    }
+}

@@ -1,0 +1,202 @@
+//! Takes an image from a layout to a registry, unchanged.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use oci_distribution::client::{Client, ClientConfig, ClientProtocol};
+use oci_distribution::errors::OciDistributionError;
+use oci_distribution::secrets::RegistryAuth;
+use reqwest::header::HeaderValue;
+use tokio::io::AsyncReadExt;
+
+use crate::error::of_client;
+use crate::layout::{Blob, Layout};
+use crate::{Digest, Error, Login, Reference, Registry};
+
+/// An upload that moves nothing for this long is given up. Large layers take long to be stored after their last byte.
+const STALL_LIMIT: Duration = Duration::from_mins(5);
+const CONNECT_LIMIT: Duration = Duration::from_secs(10);
+const PIECE: usize = 128 * 1024;
+
+/// What is in the registry now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pushed {
+    /// The digest of the layout, which the registry was asked for under each tag.
+    pub digest: Digest,
+    /// The manifest, the config and every layer together, in bytes.
+    pub size: u64,
+    /// Of these, what the registry did not have yet.
+    pub uploaded: u64,
+}
+
+impl Registry {
+    /// Verifies the layout, uploads what is missing, sets the manifest under its digest and under each tag, and then
+    /// asks the registry for each. `repository` is an image name; a tag or digest in it is not used.
+    ///
+    /// Nothing is tried twice here: a push that ended early can be repeated as a whole, what is there is not sent
+    /// again.
+    pub async fn push_layout(
+        &self,
+        directory: &Path,
+        repository: &Reference,
+        tags: &[String],
+        login: Option<&Login>,
+    ) -> Result<Pushed, Error> {
+        for tag in tags {
+            check_tag(tag)?;
+        }
+        let layout = Layout::open(directory).await?;
+        // oci-client goes on without a login that is refused: ask before it does.
+        if let Some(login) = login {
+            self.prove(repository, login, "pull,push").await?;
+        }
+        let client = self.uploader(repository, login).await?;
+        let registry = repository.registry();
+        let mut uploaded: u64 = 0;
+        for blob in &layout.blobs {
+            let what = format!("{} {}", repository.repository(), blob.digest);
+            let exists = client.blob_exists(repository, blob.digest.as_str()).await;
+            // Some registries answer with 403 where they could with 404: the upload will tell.
+            if matches!(exists, Ok(true)) {
+                tracing::info!(bytes = blob.size, "{} is there", blob.digest);
+                continue;
+            }
+            let start = std::time::Instant::now();
+            upload(&client, repository, blob)
+                .await
+                .map_err(|error| known_but_denied(of_upload(registry, &what, error), login))?;
+            uploaded = uploaded.saturating_add(blob.size);
+            tracing::info!(bytes = blob.size, seconds = start.elapsed().as_secs_f32(), "{} uploaded", blob.digest);
+        }
+        let by_digest = layout.digest.to_string();
+        for name in std::iter::once(&by_digest).chain(tags) {
+            self.set_manifest(&client, repository, name, &layout, login).await?;
+        }
+        for name in std::iter::once(&by_digest).chain(tags) {
+            let served = self.resolve(&named(repository, name), login).await?;
+            if served != layout.digest {
+                return Err(Error::Mismatch {
+                    registry: registry.to_owned(),
+                    what: format!("{}:{name}", repository.repository()),
+                    served: served.to_string(),
+                    pushed: by_digest,
+                });
+            }
+        }
+        Ok(Pushed { digest: layout.digest, size: layout.size, uploaded })
+    }
+
+    /// A client of its own for this login and registry: oci-client keeps the first login that it sees.
+    async fn uploader(&self, repository: &Reference, login: Option<&Login>) -> Result<Client, Error> {
+        let config = ClientConfig {
+            protocol: if self.is_insecure(repository) {
+                ClientProtocol::HttpsExcept(vec![repository.resolve_registry().to_owned()])
+            } else {
+                ClientProtocol::Https
+            },
+            // One request a blob, of known length. Its read timeout would count the upload itself: see STALL_LIMIT.
+            use_monolithic_push: true,
+            connect_timeout: Some(CONNECT_LIMIT),
+            user_agent: concat!("switchyard/", env!("CARGO_PKG_VERSION")),
+            ..ClientConfig::default()
+        };
+        let client = Client::try_from(config).map_err(|error| of_client(repository.registry(), "", error))?;
+        let login = login.map_or(RegistryAuth::Anonymous, |login| {
+            RegistryAuth::Basic(login.username.clone(), login.password.clone())
+        });
+        client.store_auth_if_needed(repository.resolve_registry(), &login).await;
+        Ok(client)
+    }
+
+    async fn set_manifest(
+        &self,
+        client: &Client,
+        repository: &Reference,
+        name: &str,
+        layout: &Layout,
+        login: Option<&Login>,
+    ) -> Result<(), Error> {
+        let what = format!("{}:{name}", repository.repository());
+        let registry = repository.registry();
+        let image = named(repository, name);
+        let kind = HeaderValue::from_static(layout.media_type);
+        let set = client.push_manifest_raw(&image, layout.manifest.clone(), kind);
+        match tokio::time::timeout(STALL_LIMIT, set).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(error)) => Err(known_but_denied(of_client(registry, &what, error), login)),
+            Err(_) => Err(stalled(registry)),
+        }
+    }
+}
+
+/// A digest is set as if it were a tag: asked for a digest, oci-client ends the process at a registry that answers
+/// without a location.
+fn named(repository: &Reference, name: &str) -> Reference {
+    Reference::with_tag(repository.registry().to_owned(), repository.repository().to_owned(), name.to_owned())
+}
+
+fn check_tag(tag: &str) -> Result<(), Error> {
+    let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    if !tag.is_empty() && tag.len() <= 128 && tag.starts_with(word) && tag.chars().all(|c| word(c) || ".-".contains(c))
+    {
+        Ok(())
+    } else {
+        Err(Error::BadReference { text: tag.chars().take(100).collect(), why: "no valid tag".to_owned() })
+    }
+}
+
+/// Streams a blob from disk; gives up when nothing moves.
+async fn upload(client: &Client, repository: &Reference, blob: &Blob) -> Result<(), Option<OciDistributionError>> {
+    let moved = Arc::new(AtomicU64::new(0));
+    let file = tokio::fs::File::open(&blob.path).await.map_err(|error| Some(OciDistributionError::IoError(error)))?;
+    let state = (file, blob.size, moved.clone());
+    let pieces = futures::stream::try_unfold(state, |(mut file, left, moved)| async move {
+        // No byte more than was verified.
+        let want = usize::try_from(left).unwrap_or(usize::MAX).min(PIECE);
+        let mut piece = vec![0; want];
+        let length = file.read(&mut piece).await?;
+        if length == 0 {
+            return Ok(None);
+        }
+        piece.truncate(length);
+        let length = u64::try_from(length).unwrap_or(u64::MAX);
+        moved.fetch_add(length, Ordering::Relaxed);
+        Ok::<_, OciDistributionError>(Some((bytes::Bytes::from(piece), (file, left.saturating_sub(length), moved))))
+    });
+    let push = client.push_blob_stream(repository, pieces, blob.digest.as_str(), Some(blob.size));
+    let stall = async {
+        let mut before = moved.load(Ordering::Relaxed);
+        loop {
+            tokio::time::sleep(STALL_LIMIT).await;
+            let now = moved.load(Ordering::Relaxed);
+            if now == before {
+                return;
+            }
+            before = now;
+        }
+    };
+    tokio::select! {
+        pushed = push => pushed.map(|_| ()).map_err(Some),
+        () = stall => Err(None),
+    }
+}
+
+/// Docker Hub answers 401 where others answer 403: the login was accepted, and the token does not allow this.
+fn known_but_denied(error: Error, login: Option<&Login>) -> Error {
+    if let (Error::Unauthorized { registry, .. }, Some(_)) = (&error, login) {
+        let (registry, why) = (registry.clone(), "this login may not push there".to_owned());
+        return Error::Denied { registry, what: "the push".to_owned(), why };
+    }
+    error
+}
+
+fn of_upload(registry: &str, what: &str, error: Option<OciDistributionError>) -> Error {
+    error.map_or_else(|| stalled(registry), |error| of_client(registry, what, error))
+}
+
+fn stalled(registry: &str) -> Error {
+    let why = format!("nothing moved for {} s", STALL_LIMIT.as_secs());
+    Error::Unreachable { registry: registry.to_owned(), why }
+}
