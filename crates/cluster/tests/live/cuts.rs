@@ -107,14 +107,14 @@ fn a_silent_watch_is_noticed_and_the_cache_catches_up() {
         let gone = wait_for(&mut woken, "goes").await.duration_since(cut);
         println!("the cut was noticed: created object seen after {new:?}, deleted one after {gone:?}");
         assert!(new > Duration::from_secs(20), "the watch was not cut: {new:?}");
-        assert!(new.max(gone) < Duration::from_secs(60));
+        assert!(new.max(gone) < Duration::from_mins(1));
         assert!(cache.get(&ground.namespace, "new").is_some());
         assert!(cache.get(&ground.namespace, "goes").is_none());
     });
 }
 
 async fn wait_for(woken: &mut tokio::sync::mpsc::UnboundedReceiver<(String, Instant)>, name: &str) -> Instant {
-    timeout(Duration::from_secs(120), async {
+    timeout(Duration::from_mins(2), async {
         loop {
             let (woke, at) = woken.recv().await.unwrap();
             if woke == name {

@@ -17,8 +17,8 @@ fn stand(client: Client, ground: &Ground, pod: &str) -> Candidacy {
 
 async fn becomes(candidacy: &Candidacy, wanted: Leadership, within: Duration) -> Instant {
     let mut leadership = candidacy.leadership();
-    let waited = timeout(within, leadership.wait_for(|now| *now == wanted)).await;
-    waited.unwrap_or_else(|_| panic!("not {wanted:?} within {within:?}")).unwrap();
+    let outcome = timeout(within, leadership.wait_for(|now| *now == wanted)).await;
+    outcome.unwrap_or_else(|_| panic!("not {wanted:?} within {within:?}")).unwrap();
     Instant::now()
 }
 

@@ -34,7 +34,7 @@ pub fn on_ground<F: Future<Output = ()>>(test: impl FnOnce(Ground) -> F) {
     runtime.block_on(async {
         let config = client::config(Some(&path)).await.unwrap();
         let client = client::client(config.clone()).unwrap();
-        let name = format!("live-{:08x}", RandomState::new().build_hasher().finish() as u32);
+        let name = format!("live-{:016x}", RandomState::new().build_hasher().finish());
         let namespaces: Api<Namespace> = Api::all(client.clone());
         let metadata = ObjectMeta { name: Some(name.clone()), ..ObjectMeta::default() };
         namespaces.create(&PostParams::default(), &Namespace { metadata, ..Namespace::default() }).await.unwrap();
