@@ -66,12 +66,12 @@ impl Asker<pipeline::Question> for AskGit {
                 .map_err(|e| Unreachable::Secret(format!("Secret {namespace}/{name}: {e}")))?,
             None => git::Credentials::none(),
         };
-        let url = git::Url::parse(url).map_err(git_error)?;
+        let url = git::Url::parse(url).map_err(|e| git_error(&e))?;
         let name = match branch {
-            Some(branch) => git::RefName::Branch(git::BranchName::parse(branch).map_err(git_error)?),
+            Some(branch) => git::RefName::Branch(git::BranchName::parse(branch).map_err(|e| git_error(&e))?),
             None => git::RefName::Head,
         };
-        let listed = git::list_ref(&git::Remote { url, credentials }, &name).await.map_err(git_error)?;
+        let listed = git::list_ref(&git::Remote { url, credentials }, &name).await.map_err(|e| git_error(&e))?;
         let branch = listed.branch.map_or_else(|| "HEAD".to_owned(), |b| b.to_string());
         let commit = listed
             .commit
@@ -82,7 +82,7 @@ impl Asker<pipeline::Question> for AskGit {
     }
 }
 
-fn git_error(error: git::Error) -> Unreachable {
+fn git_error(error: &git::Error) -> Unreachable {
     let message = error.to_string();
     match error {
         git::Error::AuthenticationRefused { .. }
@@ -113,7 +113,7 @@ impl Asker<build::Question> for AskRegistry {
             Some(tag) => format!("{repository}:{tag}"),
             None => format!("{repository}@{digest}"),
         };
-        let image = registry::parse_reference(&text).map_err(registry_error)?;
+        let image = registry::parse_reference(&text).map_err(|e| registry_error(&e))?;
         let credentials = match secret {
             Some(name) => {
                 let data = self.secrets.read(namespace, name).await?;
@@ -125,7 +125,7 @@ impl Asker<build::Question> for AskRegistry {
             }
             None => registry::Credentials::none(),
         };
-        let served = self.registry.resolve(&image, credentials.login(&image)).await.map_err(registry_error)?;
+        let served = self.registry.resolve(&image, credentials.login(&image)).await.map_err(|e| registry_error(&e))?;
         let digest = served
             .as_str()
             .parse()
@@ -134,7 +134,7 @@ impl Asker<build::Question> for AskRegistry {
     }
 }
 
-fn registry_error(error: registry::Error) -> Unreachable {
+fn registry_error(error: &registry::Error) -> Unreachable {
     let message = error.to_string();
     match error {
         registry::Error::Unauthorized { .. } | registry::Error::Denied { .. } | registry::Error::BadCredentials(_) => {

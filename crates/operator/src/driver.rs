@@ -76,7 +76,7 @@ pub trait Hands: Send + Sync + 'static {
 const CALM: Duration = Duration::from_secs(2);
 /// After a refusal, doubled each time.
 const FIRST_BACK_OFF: Duration = Duration::from_millis(250);
-const LONGEST_BACK_OFF: Duration = Duration::from_secs(60);
+const LONGEST_BACK_OFF: Duration = Duration::from_mins(1);
 
 /// Per object, by uid: what changes only the timing.
 #[derive(Debug)]
@@ -146,7 +146,7 @@ where
         let (outcome, again) = self.round(key).await;
         self.metrics.round(H::Kind::NAME, outcome, started.elapsed());
         if let Again::After(wait) = again {
-            self.queue.wake(key.clone(), Instant::now() + wait);
+            self.queue.wake(key.clone(), after(wait));
         }
     }
 
@@ -352,7 +352,7 @@ where
         let wait = FIRST_BACK_OFF.saturating_mul(2u32.saturating_pow(pace.failures.min(16)));
         let wait = wait.min(if stale { Duration::from_secs(5) } else { LONGEST_BACK_OFF });
         pace.failures = pace.failures.saturating_add(1);
-        pace.not_before = Some(Instant::now() + wait);
+        pace.not_before = Some(after(wait));
         if refused.is_some() {
             pace.refused = refused;
         }
@@ -399,6 +399,12 @@ fn record<K: Kind>(key: &Key, seen: &K::Observed, decision: &Decision<K>) {
         let actions = serde_json::to_string(&decision.actions).unwrap_or_default();
         tracing::debug!(target: "switchyard::record", kind = K::NAME, ?key, rule = decision.rule, actions, seen);
     }
+}
+
+/// No wait here is so long that the clock could not tell it; if one were, at once is the safe reading.
+fn after(wait: Duration) -> Instant {
+    let now = Instant::now();
+    now.checked_add(wait).unwrap_or(now)
 }
 
 pub fn now() -> Timestamp {

@@ -100,7 +100,7 @@ mod tests {
         assert_eq!(queue.next().await, "a");
         assert_eq!(start.elapsed().as_secs(), 3);
         queue.done(&"a");
-        assert!(tokio::time::timeout(Duration::from_secs(60), queue.next()).await.is_err());
+        assert!(tokio::time::timeout(Duration::from_mins(1), queue.next()).await.is_err());
     }
 
     #[tokio::test(start_paused = true)]
