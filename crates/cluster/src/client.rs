@@ -39,6 +39,8 @@ pub const SILENCE: Duration = Duration::from_secs(30);
 const KEEPALIVE_AFTER: Duration = Duration::from_secs(15);
 const KEEPALIVE_EVERY: Duration = Duration::from_secs(5);
 const KEEPALIVES: u32 = 3;
+/// Short, so that after a cut that nobody reports no call finds a connection from before it in the pool.
+const IDLE: Duration = Duration::from_secs(10);
 const CONNECT: Duration = Duration::from_secs(10);
 /// Longer than a watch lasts, so it ends only what is dead.
 const READ: Duration = Duration::from_secs(75);
@@ -99,7 +101,8 @@ fn build(mut config: Config) -> kube::Result<Client> {
     connector.set_read_timeout(config.read_timeout);
     connector.set_write_timeout(config.write_timeout);
     connector.set_reset_reader_on_write(config.reset_reader_on_write);
-    let http: Http<_, Body> = Http::builder(TokioExecutor::new()).pool_timer(TokioTimer::new()).build(connector);
+    let http: Http<_, Body> =
+        Http::builder(TokioExecutor::new()).pool_timer(TokioTimer::new()).pool_idle_timeout(IDLE).build(connector);
 
     let retry = ReadsOnly::new().map_err(|error| kube::Error::Service(error.into()))?;
     let service = ServiceBuilder::new()

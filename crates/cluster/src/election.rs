@@ -15,8 +15,9 @@ use tokio::{sync::watch, task::JoinHandle, time::Instant};
 
 use crate::lease::{Held, Knowledge, News, Step, Terms, leads_for, next, resume};
 
-/// The longest one request may take; a leader's also ends with its time.
-const REQUEST: Duration = Duration::from_secs(5);
+/// The longest one request may take; a leader's also ends with its time. After one that was lost with its connection
+/// there is time for another.
+const REQUEST: Duration = Duration::from_secs(4);
 
 /// Whether this replica may act.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -86,7 +86,10 @@ impl Writer {
         Self { tell: Arc::new(tell), ..self }
     }
 
-    /// Replaces the status by a forced server-side apply of all of it.
+    /// Replaces the status by a forced server-side apply of all of it. An equal status is no write: the version stays.
+    ///
+    /// On `/status` of a custom resource the server (1.34) compares the version and ignores the uid. That is enough: no
+    /// two objects ever had one version, unless etcd was restored from a backup.
     pub async fn apply_status(&self, target: &Target, seen: &Seen, status: &Value) -> Result<Written, Refusal> {
         let outcome = match whole(target, seen) {
             Ok(()) => {
@@ -120,35 +123,15 @@ impl Writer {
         K: Resource<DynamicType = ()> + Serialize + DeserializeOwned,
     {
         let target = Target::of(object);
-        let outcome = self.try_create(&target, object).await;
-        (self.tell)(&target.resource.kind, Verb::Create, outcome.as_ref().map(|_| ()));
-        outcome
-    }
-
-    async fn try_create<K>(&self, target: &Target, object: &K) -> Result<Created<K>, Refusal>
-    where
-        K: Resource<DynamicType = ()> + Serialize + DeserializeOwned,
-    {
         let mut body = serde_json::to_value(object).map_err(|error| Refusal::Invalid(error.to_string()))?;
         if let Some(fields) = body.as_object_mut() {
             fields.insert("apiVersion".to_owned(), target.resource.api_version.clone().into());
             fields.insert("kind".to_owned(), target.resource.kind.clone().into());
         }
-        let params = PostParams { dry_run: false, field_manager: Some(self.manager.clone()) };
-        let request = at(target).create(&params, body.to_string().into_bytes());
-        match self.request::<DynamicObject>(request).await {
-            Ok(created) => Ok(Created::New(written(target, &created))),
-            Err(kube::Error::Api(status)) if status.is_already_exists() => {
-                let existing = self.request(at(target).get(&target.name, &GetParams::default())).await;
-                existing.map(|existing| Created::Existing(Box::new(existing))).map_err(|error| refusal(&error))
-            }
-            Err(error) => Err(refusal(&error)),
-        }
+        self.try_create(&target, &body).await
     }
 
-    /// Creates `body`, which names itself as `target` does. For what is JSON from the start, such as a pod template
-    /// whose fields no struct here may drop.
-    pub async fn create_body(&self, target: &Target, body: &Value) -> Result<Created<DynamicObject>, Refusal> {
+    async fn try_create<K: DeserializeOwned>(&self, target: &Target, body: &Value) -> Result<Created<K>, Refusal> {
         let params = PostParams { dry_run: false, field_manager: Some(self.manager.clone()) };
         let request = at(target).create(&params, body.to_string().into_bytes());
         let outcome = match self.request::<DynamicObject>(request).await {
@@ -161,6 +144,12 @@ impl Writer {
         };
         (self.tell)(&target.resource.kind, Verb::Create, outcome.as_ref().map(|_| ()));
         outcome
+    }
+
+    /// Creates `body`, which names itself as `target` does. For what is JSON from the start, such as a pod template
+    /// whose fields no struct here may drop.
+    pub async fn create_body(&self, target: &Target, body: &Value) -> Result<Created<DynamicObject>, Refusal> {
+        self.try_create(target, body).await
     }
 
     /// One JSON Patch; all of it happens, or none.

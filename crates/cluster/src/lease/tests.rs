@@ -1,3 +1,5 @@
+#![allow(clippy::arithmetic_side_effects, reason = "a test that overflows fails")]
+
 use super::*;
 
 fn s(seconds: u64) -> Duration {
