@@ -28,7 +28,9 @@ impl Secrets {
         let secrets: Api<Secret> = Api::namespaced(self.client.clone(), namespace);
         match secrets.get(name).await {
             Ok(secret) => Ok(secret.data.unwrap_or_default().into_iter().map(|(k, v)| (k, v.0)).collect()),
-            Err(kube::Error::Api(status)) if status.code == 403 => Err(Unreachable::Secret(self.how_to_allow(namespace, name))),
+            Err(kube::Error::Api(status)) if status.code == 403 => {
+                Err(Unreachable::Secret(self.how_to_allow(namespace, name)))
+            }
             Err(kube::Error::Api(status)) if status.is_not_found() => {
                 Err(Unreachable::Secret(format!("Secret {namespace}/{name} does not exist")))
             }
@@ -71,9 +73,11 @@ impl Asker<pipeline::Question> for AskGit {
         };
         let listed = git::list_ref(&git::Remote { url, credentials }, &name).await.map_err(git_error)?;
         let branch = listed.branch.map_or_else(|| "HEAD".to_owned(), |b| b.to_string());
-        let commit = listed.commit.as_str().parse().map_err(|e: switchyard_api::values::Malformed| {
-            Unreachable::Network(e.to_string())
-        })?;
+        let commit = listed
+            .commit
+            .as_str()
+            .parse()
+            .map_err(|e: switchyard_api::values::Malformed| Unreachable::Network(e.to_string()))?;
         Ok(Measured::Head { branch, commit })
     }
 }
@@ -90,7 +94,9 @@ fn git_error(error: git::Error) -> Unreachable {
         | git::Error::CommitNotFound { .. }
         | git::Error::BadUrl { .. }
         | git::Error::BadName { .. } => Unreachable::Missing(message),
-        git::Error::Unreachable { .. } | git::Error::Io { .. } | git::Error::Other { .. } => Unreachable::Network(message),
+        git::Error::Unreachable { .. } | git::Error::Io { .. } | git::Error::Other { .. } => {
+            Unreachable::Network(message)
+        }
     }
 }
 
@@ -120,9 +126,10 @@ impl Asker<build::Question> for AskRegistry {
             None => registry::Credentials::none(),
         };
         let served = self.registry.resolve(&image, credentials.login(&image)).await.map_err(registry_error)?;
-        let digest = served.as_str().parse().map_err(|e: switchyard_api::values::Malformed| {
-            Unreachable::Network(e.to_string())
-        })?;
+        let digest = served
+            .as_str()
+            .parse()
+            .map_err(|e: switchyard_api::values::Malformed| Unreachable::Network(e.to_string()))?;
         Ok(Measured::Digest(digest))
     }
 }
@@ -148,7 +155,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_secret_that_may_not_be_read_comes_with_the_yaml_that_allows_it() {
-        let (service, mut server) = tower_test::mock::pair::<http::Request<kube::client::Body>, http::Response<kube::client::Body>>();
+        let (service, mut server) =
+            tower_test::mock::pair::<http::Request<kube::client::Body>, http::Response<kube::client::Body>>();
         let answer = tokio::spawn(async move {
             let (_, send) = server.next_request().await.unwrap();
             let body = serde_json::json!({"kind": "Status", "status": "Failure", "reason": "Forbidden", "code": 403});
@@ -159,6 +167,9 @@ mod tests {
         let secrets = Secrets { client: Client::new(service, "default"), account };
         let Err(Unreachable::Secret(message)) = secrets.read("shop", "shop-git").await else { panic!("not refused") };
         answer.await.unwrap();
-        assert!(message.contains("resourceNames: [shop-git]") && message.contains("namespace: switchyard-system"), "{message}");
+        assert!(
+            message.contains("resourceNames: [shop-git]") && message.contains("namespace: switchyard-system"),
+            "{message}"
+        );
     }
 }

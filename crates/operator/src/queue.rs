@@ -65,11 +65,6 @@ impl<K: Clone + Eq + Hash + Ord> Queue<K> {
         self.changed.notify_one();
     }
 
-    /// How many are being worked on.
-    pub fn running(&self) -> usize {
-        self.lock().running.len()
-    }
-
     fn take(&self, now: Instant) -> Result<K, Option<Instant>> {
         let mut state = self.lock();
         let next = state.order.iter().find(|(_, key)| !state.running.contains(key)).cloned();

@@ -3,14 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use kube::Client;
-use switchyard_cluster::{
-    caches::synced,
-    client,
-    election::Election,
-    events::Publisher,
-    lease::Terms,
-    writer::Writer,
-};
+use switchyard_cluster::{caches::synced, client, election::Election, events::Publisher, lease::Terms, writer::Writer};
 use switchyard_decide::Kind;
 use switchyard_probes::Asker;
 use switchyard_registry::Registry;
@@ -74,16 +67,27 @@ pub async fn run() -> Result<End, Unstartable> {
         }
     });
     let leads = |now| metrics.leads(now);
-    Ok(lead(candidacy, signals, leads, |stop| work_on(settings, work, registry, Arc::clone(&metrics), Arc::clone(&health), stop)).await)
+    Ok(lead(candidacy, signals, leads, |stop| {
+        work_on(settings, work, registry, Arc::clone(&metrics), Arc::clone(&health), stop)
+    })
+    .await)
 }
 
-async fn work_on(settings: Settings, client: Client, registry: Registry, metrics: Arc<Metrics>, health: Arc<Health>, stop: Stop) {
+async fn work_on(
+    settings: Settings,
+    client: Client,
+    registry: Registry,
+    metrics: Arc<Metrics>,
+    health: Arc<Health>,
+    stop: Stop,
+) {
     health.synced(false);
     let started = now();
     let (caches, stream) = Caches::new(&client, &settings.scope);
     let writer = |kind: &str| {
         let metrics = Arc::clone(&metrics);
-        Writer::new(client.clone(), format!("switchyard-{kind}")).telling(move |kind, verb, result| metrics.write(kind, verb, result))
+        Writer::new(client.clone(), format!("switchyard-{kind}"))
+            .telling(move |kind, verb, result| metrics.write(kind, verb, result))
     };
     let publisher = |kind: &str| Publisher::new(client.clone(), format!("switchyard.dev/{kind}"), settings.pod.clone());
     let secrets = Secrets { client: client.clone(), account: settings.account.clone() };
@@ -96,7 +100,12 @@ async fn work_on(settings: Settings, client: Client, registry: Registry, metrics
         Arc::clone(&metrics),
     ));
     let builds = Arc::new(Shell::new(
-        BuildHands { client: client.clone(), caches: caches.clone(), writer: writer("build"), settings: settings.builds.clone() },
+        BuildHands {
+            client: client.clone(),
+            caches: caches.clone(),
+            writer: writer("build"),
+            settings: settings.builds.clone(),
+        },
         caches.clone(),
         writer("build"),
         publisher("build"),

@@ -1,6 +1,6 @@
 //! Where a Rollout stands: one exhaustive choice, and the questions it is made of.
 
-use switchyard_api::{Revision, Timestamp, condition::reason, names, rollout::Memory};
+use switchyard_api::{Duration, Revision, Timestamp, condition::reason, names, rollout::Memory};
 
 use super::{
     memory::{UNREADY_LIMIT, contended_until, disagrees},
@@ -204,6 +204,9 @@ fn may_return(seen: &Observed, fallback: Revision, record: &Record) -> bool {
     ready > 0 && (ready >= need(seen, fallback) || ready > record.live.map_or(0, |r| seen.ready(r)))
 }
 
+/// How soon facts that nobody watches are read again.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
 /// When the same facts would decide otherwise.
 pub fn deadline(seen: &Observed, memory: &Memory) -> Option<Timestamp> {
     let order = seen.order.as_ref().ok();
@@ -219,5 +222,10 @@ pub fn deadline(seen: &Observed, memory: &Memory) -> Option<Timestamp> {
         memory.confirmed.filter(|_| record.fallback.is_some()).zip(order).map(|(c, o)| c.time.plus(o.scale_down_delay));
     let drains = memory.unlisted.values().zip(std::iter::repeat(order)).filter_map(|(t, o)| Some(t.plus(o?.drain)));
     let contended = contended_until(seen, memory);
-    [progress, unready, delay, contended].into_iter().flatten().chain(drains).filter(|t| *t > seen.now).min()
+    // What the controllers of Kubernetes have worked off is not watched, only read while a candidate stands.
+    let behind = record
+        .candidate
+        .filter(|r| seen.ready(*r) >= need(seen, *r) && seen.deployment(*r).is_some_and(|d| !d.current))
+        .map(|_| seen.now.plus(LOOK_AGAIN));
+    [progress, unready, delay, contended, behind].into_iter().flatten().chain(drains).filter(|t| *t > seen.now).min()
 }

@@ -102,7 +102,11 @@ fn serves(seen: &Observed) -> bool {
 fn ready_sentence(seen: &Observed, revision: Revision) -> String {
     let replicas = seen.order.as_ref().map_or_else(|_| need(seen, revision), |o| o.replicas.max(1));
     let problem = only_ready_problem(seen, revision);
-    format!("{replicas} ready pods of {revision}: {} so far{problem}", seen.ready(revision))
+    let ready = seen.ready(revision);
+    if ready >= replicas && seen.deployment(revision).is_some_and(|d| !d.current) {
+        return format!("older pods of {revision} to be gone: {ready} new ones are ready");
+    }
+    format!("{replicas} ready pods of {revision}: {ready} so far{problem}")
 }
 
 fn waiting_for(stage: &Stage, seen: &Observed, memory: &Memory) -> Vec<String> {
