@@ -66,7 +66,7 @@ impl fmt::Display for Step<'_> {
 /// Fetches the source and runs the user's container in it.
 pub fn check_job(build: &Build, check: &Check, attempt: i32, settings: &Settings) -> Value {
     let clone = clone(build, settings, Sharing::Write);
-    let pod = pod(build, settings, &[clone], &user_container(&check.job), &clone_volumes(build));
+    let pod = pod(build, settings, Sharing::Write, &[clone], &user_container(&check.job), &clone_volumes(build));
     job(build, Step::Check(&check.name), attempt, &pod)
 }
 
@@ -81,7 +81,7 @@ pub fn image_job(build: &Build, image: &Image, attempt: i32, settings: &Settings
         volumes.push(registry_credential("push-credential", secret, DOCKER_CONFIG_JSON));
     }
     let init_containers = [clone(build, settings, Sharing::Read), kaniko(build, &image.dockerfile, settings)];
-    let pod = pod(build, settings, &init_containers, &push(build, image, settings), &volumes);
+    let pod = pod(build, settings, Sharing::Read, &init_containers, &push(build, image, settings), &volumes);
     job(build, Step::Image(&image.name), attempt, &pod)
 }
 
@@ -159,6 +159,9 @@ fn kaniko(build: &Build, dockerfile: &Dockerfile, settings: &Settings) -> Value 
 }
 
 /// Pushes the layout under its tags; the only container that sees the push credential.
+///
+/// Kaniko leaves layers that only their owner may read (it writes them by Go's `os.CreateTemp`), and it is uid 0: so is
+/// this, without any of root's capabilities.
 fn push(build: &Build, image: &Image, settings: &Settings) -> Value {
     let mut args = ["push", "--layout", LAYOUT, "--repository"].map(str::to_owned).to_vec();
     args.push(literal(&image.repository));
@@ -174,7 +177,7 @@ fn push(build: &Build, image: &Image, settings: &Settings) -> Value {
     for host in &settings.insecure_registries {
         args.extend(["--insecure-registry".to_owned(), host.clone()]);
     }
-    worker("push", settings, &json!(["switchyard-worker"]), &args, &mounts)
+    worker("push", settings, 0, &json!(["switchyard-worker"]), &args, &mounts)
 }
 
 /// The tags as written, or the default: `$(version)` if there is a rule for it, and `$(branch)-$(short)`.

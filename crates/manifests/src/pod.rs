@@ -9,7 +9,7 @@ use switchyard_api::{
 
 use crate::{Settings, build::Step, label_value, owned_by, uid};
 
-/// The user that our own containers run as, and the group that owns every volume.
+/// The user that clones, and the group that owns what it shares.
 pub const WORKER: i64 = 65532;
 /// Where the source is. Never `/workspace` or another path that images use: Kaniko unpacks base images over `/` and
 /// leaves out every mount point.
@@ -19,6 +19,9 @@ pub const LAYOUT: &str = "/out";
 /// Where our own containers leave notes for each other. In no container that runs what a user wrote.
 pub const STEPS: &str = "/steps";
 const GIT_CREDENTIAL: &str = "/credentials/git";
+
+/// The mode of a credential's file: it belongs to root, who is not who clones, and is in no other container.
+const READABLE: i32 = 0o444;
 
 /// How long a finished Job is kept, in seconds, for whoever looks at its pod. Its result is in the Build by then.
 const KEPT_SECONDS: i64 = 3600;
@@ -71,6 +74,7 @@ fn deadline(timeout: Duration) -> i64 {
 pub fn pod(
     build: &Build,
     settings: &Settings,
+    sharing: Sharing,
     init_containers: &[Value],
     container: &Value,
     volumes: &[Value],
@@ -84,15 +88,16 @@ pub fn pod(
         .chain(&settings.image_pull_secrets)
         .map(|name| json!({"name": name}))
         .collect();
+    let mut security = json!({"seccompProfile": {"type": "RuntimeDefault"}});
+    match sharing {
+        Sharing::Read => {}
+        Sharing::Write => set_unless_empty(&mut security, "fsGroup", json!(WORKER)),
+    }
     let mut pod = json!({
         "restartPolicy": "Never",
         "automountServiceAccountToken": false,
         "enableServiceLinks": false,
-        "securityContext": {
-            // What one container writes, the next reads, whatever user it runs as.
-            "fsGroup": WORKER,
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
+        "securityContext": security,
         "initContainers": init_containers,
         "containers": [container],
         "volumes": volumes,
@@ -116,8 +121,8 @@ pub fn set_unless_empty(parent: &mut Value, key: &str, value: Value) {
     }
 }
 
-/// A container of ours: no root, no capability, nothing to write but its volumes.
-pub fn worker(name: &str, settings: &Settings, command: &Value, args: &[String], mounts: &[Value]) -> Value {
+/// A container of ours: no capability, nothing to write but its volumes.
+pub fn worker(name: &str, settings: &Settings, user: i64, command: &Value, args: &[String], mounts: &[Value]) -> Value {
     json!({
         "name": name,
         "image": settings.worker_image,
@@ -125,8 +130,8 @@ pub fn worker(name: &str, settings: &Settings, command: &Value, args: &[String],
         "args": args,
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "securityContext": {
-            "runAsNonRoot": true,
-            "runAsUser": WORKER,
+            "runAsNonRoot": user != 0,
+            "runAsUser": user,
             "runAsGroup": WORKER,
             "allowPrivilegeEscalation": false,
             "readOnlyRootFilesystem": true,
@@ -161,13 +166,14 @@ pub fn clone(build: &Build, settings: &Settings, sharing: Sharing) -> Value {
             json!(["/bin/sh", "-c", r#"umask 002 && exec switchyard-worker "$@""#, "sh"])
         }
     };
-    worker("clone", settings, &command, &args, &mounts)
+    worker("clone", settings, WORKER, &command, &args, &mounts)
 }
 
 /// What the containers after `clone` may do with the source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sharing {
-    /// Read it, with the modes that Git gave: Kaniko copies them into the image.
+    /// Read it, with the modes that Git gave: Kaniko copies them into the image. (So no `fsGroup` here, which would give
+    /// every folder the setgid bit.)
     Read,
     /// Write into it too, whatever user they run as: every file belongs to the group that all containers of a pod
     /// share, and the group may write.
@@ -178,7 +184,7 @@ pub enum Sharing {
 pub fn clone_volumes(build: &Build) -> Vec<Value> {
     let mut volumes = vec![scratch("src"), scratch("steps"), scratch("tmp")];
     if let Some(secret) = &build.spec.source.git.secret_ref {
-        volumes.push(json!({"name": "git-credential", "secret": {"secretName": secret.name, "defaultMode": 0o440}}));
+        volumes.push(json!({"name": "git-credential", "secret": {"secretName": secret.name, "defaultMode": READABLE}}));
     }
     volumes
 }
@@ -189,7 +195,7 @@ pub fn registry_credential(volume: &str, secret: &SecretRef, file: &str) -> Valu
         "name": volume,
         "secret": {
             "secretName": secret.name,
-            "defaultMode": 0o440,
+            "defaultMode": READABLE,
             "items": [{"key": ".dockerconfigjson", "path": file}],
         },
     })

@@ -6,7 +6,10 @@ use k8s_openapi::api::{
     batch::v1::Job as K8sJob,
     core::v1::{ContainerStatus, Pod},
 };
-use kube::{Api, Client, ResourceExt, api::{DeleteParams, Preconditions}};
+use kube::{
+    Api, Client, ResourceExt,
+    api::{DeleteParams, Preconditions},
+};
 use switchyard_api::{Build, build::BuildStatus, names};
 use switchyard_cluster::{
     ops::Ops,
@@ -80,7 +83,7 @@ impl Hands for BuildHands {
     async fn apply(&self, object: &Build, _: &Observed, action: &Action) -> Result<Vec<Written>, Refusal> {
         let (namespace, name) = own(object);
         let mark = |key: &'static str, text: String, at: &Version| {
-            let seen = Seen { uid: object.uid().unwrap_or_default(), version: at.as_str().to_owned() };
+            let seen = Seen { uid: object.uid().unwrap_or_default(), version: at.clone() };
             (seen, Ops::new().annotate(&object.metadata, [(key, Some(text))]))
         };
         match action {
@@ -130,9 +133,9 @@ impl BuildHands {
             Created::Existing(there) if there.labels().get(names::LABEL_OWNER_UID) == build.metadata.uid.as_ref() => {
                 Err(Refusal::Stale) // ours, made by a round that did not live to see it
             }
-            Created::Existing(_) => {
-                Err(Refusal::Invalid(format!("{target} exists and is not this Build's: delete it, or make a new Build")))
-            }
+            Created::Existing(_) => Err(Refusal::Invalid(format!(
+                "{target} exists and is not this Build's: delete it, or make a new Build"
+            ))),
         }
     }
 
@@ -153,7 +156,12 @@ impl BuildHands {
         let namespace = build.namespace().unwrap_or_default();
         let of_job = |p: &Pod| p.owner_references().iter().any(|r| Some(&r.uid) == job.metadata.uid.as_ref());
         // A pod that went away is replaced by the Job controller: the newest counts.
-        let pod = self.caches.build_pods.within(&namespace, of_job).into_iter().max_by_key(|p| p.creation_timestamp().map(|t| t.0));
+        let pod = self
+            .caches
+            .build_pods
+            .within(&namespace, of_job)
+            .into_iter()
+            .max_by_key(|p| p.creation_timestamp().map(|t| t.0));
         let conditions = job.status.iter().flat_map(|s| s.conditions.iter().flatten());
         let ended = |kind: &str| conditions.clone().find(|c| c.type_ == kind && c.status == "True");
         let words = |c: &k8s_openapi::api::batch::v1::JobCondition| {
@@ -165,6 +173,7 @@ impl BuildHands {
             succeeded: ended("Complete").is_some(),
             failed: ended("Failed").map(words),
             pod: pod.as_ref().map(|p| p.name_any()),
+            pod_ended: pod.as_ref().is_none_or(|p| pods::has_ended(p)),
             lost: pod.as_ref().and_then(|p| pods::lost(p)),
             problem: pod.as_ref().and_then(|p| pods::problem(p)).or_else(|| not_created(job)),
             containers: pod.as_ref().map(|p| containers(p)).unwrap_or_default(),

@@ -83,7 +83,9 @@ impl Caches {
                 let pipelines = o.0.as_ref().map(named_pipelines).unwrap_or_default();
                 pipelines.into_iter().map(Due::Pipeline).chain([Due::Rollout(own(o))]).collect()
             }),
-            due(jobs.touched, Arc::clone(&all), |_, o| labelled(o, names::LABEL_BUILD).map(Due::Build).into_iter().collect()),
+            due(jobs.touched, Arc::clone(&all), |_, o| {
+                labelled(o, names::LABEL_BUILD).map(Due::Build).into_iter().collect()
+            }),
             due(build_pods.touched, Arc::clone(&all), |_, o| {
                 labelled(o, names::LABEL_BUILD).map(Due::Build).into_iter().collect()
             }),

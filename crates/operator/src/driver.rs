@@ -10,24 +10,24 @@ use std::{
     time::Duration,
 };
 
-use kube::ResourceExt;
+use kube::{Resource, ResourceExt};
 use serde_json::Value;
 use switchyard_api::Timestamp;
 use switchyard_cluster::{
     barrier::{Barrier, Passage},
     caches::Cached,
-    events::{Event, Publisher, Severity},
+    events::Publisher,
     target::{Seen, Target, Written},
     writer::Writer,
 };
-use switchyard_decide::{Answer, Decision, Kind, Refusal};
+use switchyard_decide::{Answer, Decision, Kind, Measured, Refusal, Unreachable};
 use switchyard_probes::{Asker, Probes};
 use tokio::time::Instant;
 
 use crate::{
     caches::{Caches, Key},
     queue::Queue,
-    telemetry::{Metrics, Outcome},
+    telemetry::{Metrics, Outcome, Reply},
 };
 
 /// What the driver knows, and `observe` copies.
@@ -57,7 +57,8 @@ pub trait Hands: Send + Sync + 'static {
     /// The object as the caches have it; an error says why it cannot be read.
     fn object(&self, key: &Key) -> Option<Result<Arc<Self::Object>, String>>;
     /// The object to decide on: the cached one, or a live one where an old one could do harm. None: it is gone.
-    fn fresh(&self, cached: Arc<Self::Object>) -> impl Future<Output = Result<Option<Arc<Self::Object>>, Blind>> + Send;
+    fn fresh(&self, cached: Arc<Self::Object>)
+    -> impl Future<Output = Result<Option<Arc<Self::Object>>, Blind>> + Send;
     fn observe(
         &self,
         object: &Self::Object,
@@ -75,7 +76,7 @@ pub trait Hands: Send + Sync + 'static {
 const CALM: Duration = Duration::from_secs(2);
 /// After a refusal, doubled each time.
 const FIRST_BACK_OFF: Duration = Duration::from_millis(250);
-const LONGEST_BACK_OFF: Duration = Duration::from_secs(60);
+const LONGEST_BACK_OFF: Duration = Duration::from_mins(1);
 
 /// Per object, by uid: what changes only the timing.
 #[derive(Debug)]
@@ -97,7 +98,7 @@ pub struct Shell<H: Hands, Q> {
     pub caches: Caches,
     pub writer: Writer,
     pub publisher: Publisher,
-    pub probes: Probes<<H::Kind as Kind>::Question, Q>,
+    probes: Probes<<H::Kind as Kind>::Question, Counted<Q>>,
     pub metrics: Arc<Metrics>,
     pub queue: Arc<Queue<Key>>,
     barrier: Barrier,
@@ -117,13 +118,20 @@ where
     H: Hands,
     Q: Asker<<H::Kind as Kind>::Question>,
 {
-    pub fn new(hands: H, caches: Caches, writer: Writer, publisher: Publisher, asker: Q, metrics: Arc<Metrics>) -> Self {
+    pub fn new(
+        hands: H,
+        caches: Caches,
+        writer: Writer,
+        publisher: Publisher,
+        asker: Q,
+        metrics: Arc<Metrics>,
+    ) -> Self {
         Self {
             hands,
             caches,
             writer,
             publisher,
-            probes: Probes::new(asker, now),
+            probes: Probes::new(Counted { asker, kind: H::Kind::NAME, metrics: Arc::clone(&metrics) }, now),
             metrics,
             queue: Arc::new(Queue::new()),
             barrier: Barrier::new(),
@@ -138,7 +146,7 @@ where
         let (outcome, again) = self.round(key).await;
         self.metrics.round(H::Kind::NAME, outcome, started.elapsed());
         if let Again::After(wait) = again {
-            self.queue.wake(key.clone(), Instant::now() + wait);
+            self.queue.wake(key.clone(), after(wait));
         }
     }
 
@@ -152,7 +160,7 @@ where
             Some(Ok(object)) => object,
         };
         let uid = cached.uid().unwrap_or_default();
-        lock(&self.uids).insert(key.clone(), uid.clone());
+        self.known(|uids| uids.insert(key.clone(), uid.clone()));
         match self.barrier.passage(&uid, |write| self.caches.seen(write)) {
             Passage::Open => {}
             Passage::Wait(wait) => return (Outcome::Waited, Again::After(wait)),
@@ -212,17 +220,31 @@ where
         seen: &<H::Kind as Kind>::Observed,
         decision: &Decision<H::Kind>,
     ) -> Result<Outcome, (Outcome, Again)> {
-        let waits = lock(&self.paces).get(uid).and_then(|p| p.not_before).map(|t| t.saturating_duration_since(Instant::now()));
+        let waits =
+            lock(&self.paces).get(uid).and_then(|p| p.not_before).map(|t| t.saturating_duration_since(Instant::now()));
         if let Some(wait) = waits.filter(|w| !w.is_zero() && !decision.actions.is_empty()) {
             return Err((Outcome::Waited, Again::After(wait)));
         }
         for action in &decision.actions {
             if let Err(veto) = H::Kind::permit(seen, action) {
-                tracing::error!(kind = H::Kind::NAME, ?key, ?action, veto = veto.0, "vetoed: this is a fault of the operator");
+                tracing::error!(
+                    kind = H::Kind::NAME,
+                    ?key,
+                    ?action,
+                    veto = veto.0,
+                    "vetoed: this is a fault of the operator"
+                );
                 self.metrics.veto(H::Kind::NAME, veto.0);
                 return Err((Outcome::Vetoed, Again::After(self.failed(uid, None))));
             }
-            tracing::info!(kind = H::Kind::NAME, namespace = key.0, name = key.1, rule = decision.rule, ?action, "apply");
+            tracing::info!(
+                kind = H::Kind::NAME,
+                namespace = key.0,
+                name = key.1,
+                rule = decision.rule,
+                ?action,
+                "apply"
+            );
             match self.hands.apply(object, seen, action).await {
                 Ok(written) => written.into_iter().for_each(|w| self.barrier.wrote(uid, w)),
                 Err(refusal) => return Err(self.refused(key, uid, Some(action), refusal)),
@@ -270,19 +292,27 @@ where
     }
 
     async fn tell(&self, key: &Key, object: &H::Object, event: &switchyard_decide::Event, occasion: &str) {
-        tracing::info!(kind = H::Kind::NAME, namespace = key.0, name = key.1, reason = event.reason, note = event.note, "event");
-        let event = Event {
-            severity: if event.warning { Severity::Warning } else { Severity::Normal },
-            reason: event.reason.clone(),
-            action: event.reason.clone(),
-            note: event.note.clone(),
-            occasion: occasion.to_owned(),
-        };
-        self.publisher.tell(object, &event).await;
+        tracing::info!(
+            kind = H::Kind::NAME,
+            namespace = key.0,
+            name = key.1,
+            reason = event.reason,
+            note = event.note,
+            "event"
+        );
+        self.publisher.tell(object, event, occasion).await;
+    }
+
+    /// Changes which objects are known, and counts them.
+    fn known<T>(&self, change: impl FnOnce(&mut HashMap<Key, String>) -> T) -> T {
+        let mut uids = lock(&self.uids);
+        let result = change(&mut uids);
+        self.metrics.objects(H::Kind::NAME, uids.len());
+        result
     }
 
     fn gone(&self, key: &Key) -> (Outcome, Again) {
-        if let Some(uid) = lock(&self.uids).remove(key) {
+        if let Some(uid) = self.known(|uids| uids.remove(key)) {
             self.probes.forget(&uid);
             self.barrier.forget(&uid);
             lock(&self.paces).remove(&uid);
@@ -322,12 +352,30 @@ where
         let wait = FIRST_BACK_OFF.saturating_mul(2u32.saturating_pow(pace.failures.min(16)));
         let wait = wait.min(if stale { Duration::from_secs(5) } else { LONGEST_BACK_OFF });
         pace.failures = pace.failures.saturating_add(1);
-        pace.not_before = Some(Instant::now() + wait);
+        pace.not_before = Some(after(wait));
         if refused.is_some() {
             pace.refused = refused;
         }
         self.metrics.back_off(H::Kind::NAME, wait);
         wait
+    }
+}
+
+/// Counts what comes back.
+struct Counted<Q> {
+    asker: Q,
+    kind: &'static str,
+    metrics: Arc<Metrics>,
+}
+impl<T, Q> Asker<T> for Counted<Q>
+where
+    T: Sync,
+    Q: Asker<T>,
+{
+    async fn ask(&self, namespace: &str, question: &T) -> Result<Measured, Unreachable> {
+        let answer = self.asker.ask(namespace, question).await;
+        self.metrics.question(self.kind, if answer.is_ok() { Reply::Known } else { Reply::Unreachable });
+        answer
     }
 }
 
@@ -351,6 +399,12 @@ fn record<K: Kind>(key: &Key, seen: &K::Observed, decision: &Decision<K>) {
         let actions = serde_json::to_string(&decision.actions).unwrap_or_default();
         tracing::debug!(target: "switchyard::record", kind = K::NAME, ?key, rule = decision.rule, actions, seen);
     }
+}
+
+/// No wait here is so long that the clock could not tell it; if one were, at once is the safe reading.
+fn after(wait: Duration) -> Instant {
+    let now = Instant::now();
+    now.checked_add(wait).unwrap_or(now)
 }
 
 pub fn now() -> Timestamp {

@@ -32,10 +32,6 @@ impl Stop {
         // Whoever could ask is gone: that asks as well.
         let _ = self.0.wait_for(|stop| *stop).await;
     }
-
-    pub fn is_asked(&self) -> bool {
-        *self.0.borrow() || self.0.has_changed().is_err()
-    }
 }
 
 /// SIGTERM and SIGINT.

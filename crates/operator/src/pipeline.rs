@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use kube::{Api, Client, ResourceExt, api::{DeleteParams, Preconditions}};
+use kube::{
+    Api, Client, ResourceExt,
+    api::{DeleteParams, Preconditions},
+};
 use switchyard_api::{
     Build, Pipeline, Rollout, Timestamp, condition, names,
     pipeline::{Ended, PipelineStatus},
@@ -80,7 +83,9 @@ impl Hands for PipelineHands {
                 let body = bodies::build(object, name, commit, branch);
                 match self.writer.create(&body).await? {
                     Created::New(written) => Ok(vec![written]),
-                    Created::Existing(there) if there.labels().get(names::LABEL_OWNER_UID) == object.metadata.uid.as_ref() => {
+                    Created::Existing(there)
+                        if there.labels().get(names::LABEL_OWNER_UID) == object.metadata.uid.as_ref() =>
+                    {
                         Err(Refusal::Stale) // ours, made by a round that did not live to see it
                     }
                     Created::Existing(there) => {

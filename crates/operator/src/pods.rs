@@ -9,6 +9,12 @@ pub fn is_ready(pod: &Pod) -> bool {
     ready && pod.metadata.deletion_timestamp.is_none()
 }
 
+/// Nothing of it will run again.
+pub fn has_ended(pod: &Pod) -> bool {
+    let phase = pod.status.as_ref().and_then(|s| s.phase.as_deref());
+    matches!(phase, Some("Succeeded" | "Failed"))
+}
+
 /// Waiting reasons that are the normal course of things.
 const NORMAL: [&str; 2] = ["ContainerCreating", "PodInitializing"];
 

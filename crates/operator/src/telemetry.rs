@@ -80,8 +80,6 @@ impl Outcome {
 pub enum Reply {
     Known,
     Unreachable,
-    /// Nobody asks any more.
-    Dropped,
 }
 
 impl Reply {
@@ -89,7 +87,6 @@ impl Reply {
         match self {
             Self::Known => "known",
             Self::Unreachable => "unreachable",
-            Self::Dropped => "dropped",
         }
     }
 }

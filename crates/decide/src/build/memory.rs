@@ -62,6 +62,9 @@ fn look(seen: &Observed, memory: &mut Memory, step: &Step, job: &Job) {
         memory.failure.get_or_insert_with(|| failure(&step.to_string(), classify::CHILD_CONFLICT, owner.clone(), None));
         return;
     }
+    if (job.succeeded || job.failed.is_some()) && !job.pod_ended {
+        return; // what its containers said is still on its way
+    }
     if let Some(Report::Cloned(cloned)) = report_of(job, "clone") {
         memory.version = memory.version.take().or(cloned.version);
     }

@@ -22,7 +22,7 @@ use switchyard_api::{
 };
 
 pub use classify::REASONS;
-pub use observed::{BuildResult, Container, ImageOrder, Job, Observed, Order, Step};
+pub use observed::{BuildResult, Container, ContainerEnd, ImageOrder, Job, Observed, Order, Step};
 pub use stage::Stage;
 
 use crate::{Cadence, Decision, Event, Kind, Version, Veto};

@@ -98,6 +98,8 @@ pub struct Job {
     /// Ended, and not well: in the Job controller's words.
     pub failed: Option<String>,
     pub pod: Option<String>,
+    /// Its pod was seen to the end, or is gone. A Job may be seen as ended before its pod is.
+    pub pod_ended: bool,
     /// Why the pod was taken away: evicted, preempted, its node lost.
     pub lost: Option<String>,
     /// Why it cannot start, in the cluster's words.

@@ -16,7 +16,7 @@ pub struct Layout {
     pub service: bool,
     /// Its record, and its selector where that is to move.
     pub record: Option<(Record, Option<Selects>)>,
-    /// The revision whose objects are to exist.
+    /// The revision whose objects are to exist, and can be made: the spec describes it.
     pub revision: Option<Revision>,
     /// The nomination to be written on a Deployment with its pods.
     pub claim: Option<(Revision, Version)>,
@@ -45,7 +45,7 @@ pub fn layout(stage: &Stage, seen: &Observed, memory: &Memory) -> Layout {
     Layout {
         service: true,
         claim: candidate,
-        revision: goal.filter(|_| matches!(stage, Stage::Deploying(_))),
+        revision: goal.filter(|g| wanted(seen, memory) == Some(*g)),
         replicas: replicas(seen, memory),
         retire: seen.revisions.keys().copied().filter(|r| goal != Some(*r) && may_retire(seen, memory, *r)).collect(),
         delete: surplus(seen, memory, goal),
@@ -99,7 +99,8 @@ fn record(
         | Stage::Keeping(..)
         | Stage::Settled(_) => {}
     }
-    let changed = next != had || select.is_some();
+    // A lost record is replaced by a nomination and by nothing less, or it would look like one of a first deployment.
+    let changed = (next != had || select.is_some()) && (!seen.lost() || next.candidate.is_some());
     let claim = standing.filter(|_| !changed);
     (changed.then_some((next, select)), claim)
 }
@@ -128,7 +129,8 @@ pub fn may_retire(seen: &Observed, memory: &Memory, revision: Revision) -> bool 
     let record = seen.record();
     let Ok(order) = &seen.order else { return false };
     let drained = memory.unlisted.get(&revision).is_some_and(|t| seen.now.since(*t) >= order.drain);
-    let served_by_another = record.live.is_some() || memory.rejected.contains(&revision);
+    let given_up = memory.rejected.contains(&revision) && !seen.lost();
+    let served_by_another = record.live.is_some() || given_up;
     deployment.replicas > 0
         && served_by_another
         && !record.holds(revision)
@@ -140,10 +142,12 @@ pub fn may_retire(seen: &Observed, memory: &Memory, revision: Revision) -> bool 
 
 /// Without pods and a place, oldest first beyond the limit.
 fn surplus(seen: &Observed, memory: &Memory, goal: Option<Revision>) -> Vec<Revision> {
-    let Ok(order) = &seen.order else { return vec![] };
-    let record = seen.record();
+    let (Ok(order), Some(service)) = (&seen.order, &seen.service) else { return vec![] };
+    let Some(record) = &service.record else { return vec![] };
     let kept = |r: &Revision| {
-        goal == Some(*r)
+        service.selects == Selects::Revision(*r)
+            || seen.listed(*r) > 0
+            || goal == Some(*r)
             || wanted(seen, memory) == Some(*r)
             || record.holds(*r)
             || memory.confirmed.is_some_and(|c| c.revision == *r)

@@ -7,8 +7,8 @@ use switchyard_api::{
 };
 
 use super::{
-    observed::{Observed, Selects},
-    stage::{goal, may_select, need, on_trial, wanted},
+    observed::{Observed, Selects, Service},
+    stage::{goal, may_select, need, on_trial, undecided, wanted},
 };
 
 /// How long an unconfirmed live revision may have too few ready pods before traffic goes back.
@@ -53,15 +53,15 @@ fn take(seen: &Observed, memory: &mut Memory) {
     }
 }
 
-/// A verdict counts only for what is live and wanted: otherwise, when a later one was rejected, a Service seen late
+/// A verdict counts only for what is live while nothing else is wanted: otherwise, when a later one was rejected, a Service seen late
 /// would let earlier ones be confirmed in turn, for ever.
 fn verdict(seen: &Observed, memory: &mut Memory) {
-    let Some(revision) = on_trial(seen, memory) else {
+    let Some(revision) = undecided(seen, memory) else {
         memory.unready_since = None;
         return;
     };
     let enough = need(seen, revision);
-    if only_listed(seen, revision) && seen.listed(revision) >= enough {
+    if on_trial(seen, memory) == Some(revision) && only_listed(seen, revision) && seen.listed(revision) >= enough {
         memory.confirmed = Some(Mark { revision, time: seen.now });
         memory.progress = None;
         memory.unready_since = None;
@@ -86,14 +86,21 @@ fn only_listed(seen: &Observed, revision: Revision) -> bool {
         && service.listed.iter().all(|(r, n)| *r == revision || *n == 0)
 }
 
-/// Counts more ready pods as progress, and gives up what made none for the deadline. Waiting for somebody else
-/// (replicas 0, no Service of ours) does not count.
+/// Counts more ready pods as progress, and gives up what made none for the deadline. It counts while the revision is
+/// the goal, has no place yet, and nobody but its pods keeps it from one; whatever interrupts that starts it anew.
 fn progress(seen: &Observed, memory: &mut Memory) {
-    let Ok(order) = &seen.order else { return };
-    let Some(wanted) = wanted(seen, memory) else { return };
+    let goal = goal(seen, memory).filter(|g| wanted(seen, memory) == Some(*g));
+    let (Ok(order), Some(wanted)) = (&seen.order, goal) else {
+        memory.progress = None;
+        return;
+    };
     let record = seen.record();
+    if record.live == Some(wanted) && memory.confirmed.is_none_or(|c| c.revision != wanted) {
+        return; // on trial: the verdict ends it, without a write of its own
+    }
     let arrived = record.live == Some(wanted) || record.fallback == Some(wanted);
-    if arrived || memory.failed.contains_key(&wanted) || memory.rejected.contains(&wanted) || order.replicas == 0 {
+    if arrived || hindered(seen, memory, wanted) {
+        memory.progress = None;
         return;
     }
     let ready = seen.ready(wanted);
@@ -114,6 +121,14 @@ fn progress(seen: &Observed, memory: &mut Memory) {
         }
         progress => *progress = Some(Progress { revision: wanted, ready, time: seen.now }),
     }
+}
+
+/// Somebody else has to act first.
+fn hindered(seen: &Observed, memory: &Memory, revision: Revision) -> bool {
+    let strange = |s: &Service| s.foreign.is_some();
+    seen.service.as_ref().is_none_or(strange)
+        || contended_until(seen, memory).is_some()
+        || seen.revisions.get(&revision).is_some_and(|r| r.conflict.is_some())
 }
 
 /// Why pods of the revision are not ready, to be put behind a sentence.
@@ -177,11 +192,12 @@ fn restore(seen: &Observed, memory: &mut Memory) {
     }
 }
 
-/// The selector is not what the record beside it says: we write them together, so somebody else wrote one.
+/// The selector is not what the record beside it says: we write them together, so somebody else wrote one. Where the
+/// record has nothing live (the first deployment, or a lost one that is being restored) there is nothing to put
+/// right: whatever the selector says may well serve, until the goal can.
 pub fn disagrees(seen: &Observed) -> bool {
-    seen.service.as_ref().is_some_and(|s| {
-        s.foreign.is_none() && s.record.as_ref().is_some_and(|record| s.selects != Selects::from(record.live))
-    })
+    let live = seen.record().live;
+    seen.service.as_ref().is_some_and(|s| s.foreign.is_none() && live.is_some() && s.selects != Selects::from(live))
 }
 
 /// When the next restore is allowed again.

@@ -79,7 +79,7 @@ pub enum Action {
     },
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Rollout;
 
 impl Kind for Rollout {

@@ -34,6 +34,10 @@ impl Observed {
     pub fn record(&self) -> Record {
         self.service.as_ref().and_then(|s| s.record.clone()).unwrap_or_default()
     }
+    /// Our Service is there and its record is not.
+    pub fn lost(&self) -> bool {
+        self.service.as_ref().is_some_and(|s| s.foreign.is_none() && s.record.is_none())
+    }
     pub fn deployment(&self, revision: Revision) -> Option<&Deployment> {
         self.revisions.get(&revision).and_then(|r| r.deployment.as_ref())
     }

@@ -1,6 +1,8 @@
 //! The last look before a write. Each line stands for something that must never happen and shares no code with the
 //! rules that chose the write.
 
+use switchyard_api::template;
+
 use super::{Action, Observed, Selects};
 use crate::Veto;
 
@@ -27,7 +29,7 @@ pub fn permit(seen: &Observed, action: &Action) -> Result<(), Veto> {
                 veto(!back_where_it_was && !claimed, "a revision would go live without nomination and claim")?;
             }
             veto(matches!(select, Some(Selects::Foreign(_))), "a selector that is not ours")?;
-            veto(*select == Some(Selects::Nobody) && next.live.is_some(), "the live Service would select nobody")
+            veto(*select == Some(Selects::Nobody), "the live Service would select nobody")
         }
         Action::Retire { revision, .. } | Action::Delete { revision, .. } => {
             veto(record.is_none_or(|r| r.holds(*revision)), "a revision with a place would lose its pods")?;
@@ -45,6 +47,10 @@ pub fn permit(seen: &Observed, action: &Action) -> Result<(), Veto> {
             let stands = record.is_some_and(|r| r.candidate == Some(*revision) && r.since.as_ref() == Some(claim));
             veto(!stands, "a claim without its nomination")
         }
-        Action::CreateService | Action::Deploy { .. } | Action::Expose { .. } => Ok(()),
+        Action::Deploy { revision, fingerprint, images, .. } => {
+            let other = template::revision(fingerprint, images) != *revision;
+            veto(other, "a revision would be made of another's template")
+        }
+        Action::CreateService | Action::Expose { .. } => Ok(()),
     }
 }

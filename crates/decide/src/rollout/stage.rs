@@ -1,6 +1,6 @@
 //! Where a Rollout stands: one exhaustive choice, and the questions it is made of.
 
-use switchyard_api::{Revision, Timestamp, condition::reason, rollout::Memory};
+use switchyard_api::{Duration, Revision, Timestamp, condition::reason, names, rollout::Memory};
 
 use super::{
     memory::{UNREADY_LIMIT, contended_until, disagrees},
@@ -59,7 +59,18 @@ pub fn stage(seen: &Observed, memory: &Memory) -> (&'static str, Stage) {
         return ("a selector that disagrees with its record is put right", Stage::Restoring);
     }
     let Some(goal) = goal(seen, memory) else {
+        if seen.lost() {
+            let person = format!(
+                "a person to set the annotation {}={{}} on Service {}: its record was lost before anything was confirmed",
+                names::ANNOTATION_SWITCH,
+                seen.name
+            );
+            return ("a lost record promotes nothing", Stage::Awaiting(person));
+        }
         return match wanted_or_why(seen, memory) {
+            Ok(wanted) if !bad(memory, &seen.record(), wanted) => {
+                ("at no replicas nothing is tried", Stage::Awaiting("spec.replicas to be more than 0".to_owned()))
+            }
             Ok(wanted) => {
                 ("nothing good is known", Stage::Awaiting(format!("a new template or release: {wanted} was given up")))
             }
@@ -100,6 +111,10 @@ fn place(seen: &Observed, memory: &Memory, record: &Record, goal: Revision) -> (
     if record.candidate == Some(goal) && may_select(seen, goal) {
         return ("the candidate has enough ready endpoints", Stage::Switching(goal));
     }
+    if wanted(seen, memory) != Some(goal) && seen.deployment(goal).is_none() {
+        let gone = format!("{goal} to be restored: its Deployment is gone, and the spec describes another");
+        return ("a revision is made of its own template only", Stage::Awaiting(gone));
+    }
     ("a revision must be ready before it is live", Stage::Deploying(goal))
 }
 
@@ -108,7 +123,8 @@ pub fn wanted(seen: &Observed, memory: &Memory) -> Option<Revision> {
     seen.order.as_ref().ok()?.wanted(memory).ok()
 }
 
-fn wanted_or_why(seen: &Observed, memory: &Memory) -> Result<Revision, (&'static str, Stage)> {
+/// What is wanted, or the rule and the stage that say why nothing is.
+pub fn wanted_or_why(seen: &Observed, memory: &Memory) -> Result<Revision, (&'static str, Stage)> {
     let order = seen.order.as_ref().map_err(|mistake| ("the spec cannot be", Stage::Mistaken(mistake.clone())))?;
     order.wanted(memory).map_err(|missing| {
         let told = order.images.iter().find_map(|i| {
@@ -132,13 +148,14 @@ pub fn bad(memory: &Memory, record: &Record, revision: Revision) -> bool {
 }
 
 /// The wanted revision, unless it was given up; otherwise the confirmed one; otherwise none. Where nothing is wanted
-/// (a mistake in the spec, no release, no replicas), what is live stays.
+/// (a mistake in the spec, no release, no replicas), what is live stays. A lost record makes way for the confirmed
+/// one alone.
 pub fn goal(seen: &Observed, memory: &Memory) -> Option<Revision> {
     let record = seen.record();
     let good = memory.confirmed.map(|c| c.revision).filter(|r| !bad(memory, &record, *r));
     let resting = seen.order.as_ref().is_ok_and(|o| o.replicas == 0);
     let wanted = wanted(seen, memory).filter(|_| !resting);
-    let lost = record.live.is_none() && good.is_some();
+    let lost = record.live.is_none() && (good.is_some() || seen.lost());
     match wanted {
         _ if lost => good,
         None => record.live.filter(|r| !bad(memory, &record, *r)).or(good),
@@ -147,10 +164,16 @@ pub fn goal(seen: &Observed, memory: &Memory) -> Option<Revision> {
     }
 }
 
-/// Live and wanted, and neither confirmed nor given up.
+/// Live and wanted, and neither confirmed nor given up: it may be confirmed.
 pub fn on_trial(seen: &Observed, memory: &Memory) -> Option<Revision> {
+    undecided(seen, memory).filter(|r| wanted(seen, memory) == Some(*r))
+}
+
+/// Live while nothing else is wanted (an invalid spec wants nothing), and neither confirmed nor given up: it may be
+/// given up.
+pub fn undecided(seen: &Observed, memory: &Memory) -> Option<Revision> {
     let record = seen.record();
-    let live = record.live.filter(|r| wanted(seen, memory) == Some(*r))?;
+    let live = record.live.filter(|r| wanted(seen, memory).is_none_or(|w| w == *r))?;
     let decided = memory.confirmed.is_some_and(|c| c.revision == live) || bad(memory, &record, live);
     (!decided).then_some(live)
 }
@@ -181,6 +204,9 @@ fn may_return(seen: &Observed, fallback: Revision, record: &Record) -> bool {
     ready > 0 && (ready >= need(seen, fallback) || ready > record.live.map_or(0, |r| seen.ready(r)))
 }
 
+/// How soon facts that nobody watches are read again.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
 /// When the same facts would decide otherwise.
 pub fn deadline(seen: &Observed, memory: &Memory) -> Option<Timestamp> {
     let order = seen.order.as_ref().ok();
@@ -196,5 +222,10 @@ pub fn deadline(seen: &Observed, memory: &Memory) -> Option<Timestamp> {
         memory.confirmed.filter(|_| record.fallback.is_some()).zip(order).map(|(c, o)| c.time.plus(o.scale_down_delay));
     let drains = memory.unlisted.values().zip(std::iter::repeat(order)).filter_map(|(t, o)| Some(t.plus(o?.drain)));
     let contended = contended_until(seen, memory);
-    [progress, unready, delay, contended].into_iter().flatten().chain(drains).filter(|t| *t > seen.now).min()
+    // What the controllers of Kubernetes have worked off is not watched, only read while a candidate stands.
+    let behind = record
+        .candidate
+        .filter(|r| seen.ready(*r) >= need(seen, *r) && seen.deployment(*r).is_some_and(|d| !d.current))
+        .map(|_| seen.now.plus(LOOK_AGAIN));
+    [progress, unready, delay, contended, behind].into_iter().flatten().chain(drains).filter(|t| *t > seen.now).min()
 }

@@ -10,7 +10,7 @@ use switchyard_api::{
 use super::{
     memory::{only_ready_problem, releases},
     observed::Observed,
-    stage::{Stage, need, wanted},
+    stage::{Stage, need, wanted, wanted_or_why},
 };
 use crate::{Event, words};
 
@@ -102,7 +102,11 @@ fn serves(seen: &Observed) -> bool {
 fn ready_sentence(seen: &Observed, revision: Revision) -> String {
     let replicas = seen.order.as_ref().map_or_else(|_| need(seen, revision), |o| o.replicas.max(1));
     let problem = only_ready_problem(seen, revision);
-    format!("{replicas} ready pods of {revision}: {} so far{problem}", seen.ready(revision))
+    let ready = seen.ready(revision);
+    if ready >= replicas && seen.deployment(revision).is_some_and(|d| !d.current) {
+        return format!("older pods of {revision} to be gone: {ready} new ones are ready");
+    }
+    format!("{replicas} ready pods of {revision}: {ready} so far{problem}")
 }
 
 fn waiting_for(stage: &Stage, seen: &Observed, memory: &Memory) -> Vec<String> {
@@ -113,7 +117,7 @@ fn waiting_for(stage: &Stage, seen: &Observed, memory: &Memory) -> Vec<String> {
         Stage::Contended(until) => {
             vec![format!("somebody to stop changing the selector of Service {}; next try at {until}", seen.name)]
         }
-        Stage::Mistaken(mistake) => vec![format!("the spec to be corrected: {mistake}")],
+        Stage::Mistaken(_) => vec![],
         Stage::Awaiting(what) => vec![what.clone()],
         Stage::Deploying(r) => vec![ready_sentence(seen, *r)],
         Stage::Switching(r) | Stage::RollingBack(r) => vec![format!("the live Service to select {r}")],
@@ -125,6 +129,9 @@ fn waiting_for(stage: &Stage, seen: &Observed, memory: &Memory) -> Vec<String> {
         )],
         Stage::Keeping(..) | Stage::Settled(_) => settled_sentences(seen, memory),
     };
+    if let Err(mistake) = &seen.order {
+        sentences.push(format!("the spec to be corrected: {mistake}"));
+    }
     if let Some(sentence) = seen.refused.as_ref().and_then(|(_, refusal)| words::refusal(refusal)) {
         sentences.insert(0, sentence);
     }
@@ -135,6 +142,9 @@ fn settled_sentences(seen: &Observed, memory: &Memory) -> Vec<String> {
     let given_up = wanted(seen, memory).and_then(|w| memory.failed.get(&w).map(|f| (w, f)));
     if let Some((revision, failed)) = given_up {
         return vec![format!("a new template or release: {revision} was given up, {}", failed.message)];
+    }
+    if let Err((_, Stage::Awaiting(what))) = wanted_or_why(seen, memory) {
+        return vec![what];
     }
     if let Some(r) = seen.record().live.filter(|_| !serves(seen)) {
         return vec![ready_sentence(seen, r)];
@@ -209,9 +219,11 @@ fn stalled(stage: &Stage, seen: &Observed, memory: &Memory) -> Condition {
     let because = |reason: &str, message: String| Condition::new(condition::STALLED, true, reason, message);
     let given_up = wanted(seen, memory).and_then(|w| memory.failed.get(&w).map(|f| (w, f)));
     let refused = seen.refused.as_ref().and_then(|(_, refusal)| words::refusal(refusal));
+    if let Err(mistake) = &seen.order {
+        return because(reason::INVALID_SPEC, mistake.to_string());
+    }
     match (stage, given_up, refused) {
         (Stage::Blocked { reason, message }, _, _) => because(reason, message.clone()),
-        (Stage::Mistaken(mistake), _, _) => because(reason::INVALID_SPEC, mistake.to_string()),
         (_, Some((revision, failed)), _) => {
             because(&failed.reason, format!("{revision} was given up: {}", failed.message))
         }

@@ -1,10 +1,6 @@
 //! One action, one write.
 
-use k8s_openapi::api::{
-    apps::v1::Deployment,
-    core::v1::Service,
-    discovery::v1::EndpointSlice,
-};
+use k8s_openapi::api::{apps::v1::Deployment, core::v1::Service, discovery::v1::EndpointSlice};
 use kube::{Api, ResourceExt, api::ListParams};
 use serde_json::{Value, json};
 use switchyard_api::{Revision, Rollout, names};
@@ -23,7 +19,12 @@ use switchyard_manifests::rollout as bodies;
 use super::RolloutHands;
 use crate::caches::own;
 
-pub async fn apply(hands: &RolloutHands, rollout: &Rollout, seen: &Observed, action: &Action) -> Result<Vec<Written>, Refusal> {
+pub async fn apply(
+    hands: &RolloutHands,
+    rollout: &Rollout,
+    seen: &Observed,
+    action: &Action,
+) -> Result<Vec<Written>, Refusal> {
     let hand = Hand { hands, rollout, namespace: own(rollout).0 };
     match action {
         Action::CreateService => {
@@ -47,7 +48,7 @@ pub async fn apply(hands: &RolloutHands, rollout: &Rollout, seen: &Observed, act
             let ops = Ops::new()
                 .annotate(&meta, [(names::ANNOTATION_CLAIM, Some(claim.as_str().to_owned()))])
                 .set(&["spec", "replicas"], *replicas);
-            let seen = Seen { uid: meta.uid.clone().unwrap_or_default(), version: at.as_str().to_owned() };
+            let seen = Seen { uid: meta.uid.clone().unwrap_or_default(), version: at.clone() };
             Ok(vec![hands.writer.patch(&hand.deployment(*revision), &seen, ops).await?])
         }
         Action::Scale { revision, at, replicas } => hand.scale(*revision, at, *replicas).await,
@@ -84,7 +85,9 @@ impl Hand<'_> {
                 if owner == self.rollout.uid() {
                     return Err(Refusal::Stale); // ours, made by a round that did not live to see it
                 }
-                Err(Refusal::Invalid(format!("{target} exists and is not this Rollout's: delete it, or choose another name")))
+                Err(Refusal::Invalid(format!(
+                    "{target} exists and is not this Rollout's: delete it, or choose another name"
+                )))
             }
         }
     }
@@ -98,7 +101,7 @@ impl Hand<'_> {
 
     async fn scale(&self, revision: Revision, at: &Version, replicas: i32) -> Result<Vec<Written>, Refusal> {
         let uid = self.deployment_meta(revision)?.uid.unwrap_or_default();
-        let seen = Seen { uid, version: at.as_str().to_owned() };
+        let seen = Seen { uid, version: at.clone() };
         let replicas = u32::try_from(replicas).unwrap_or(0);
         let mut written = self.hands.writer.scale(&self.deployment(revision), &seen, replicas).await?;
         written.target = self.deployment(revision);
@@ -120,7 +123,7 @@ impl Hand<'_> {
                 ops = ops.set(&["spec", "ports"], ports);
             }
         }
-        let seen = Seen { uid: service.uid().unwrap_or_default(), version: at.as_str().to_owned() };
+        let seen = Seen { uid: service.uid().unwrap_or_default(), version: at.clone() };
         let target = Target::named::<Service>(&self.namespace, &name);
         Ok(vec![self.hands.writer.patch(&target, &seen, ops).await?])
     }
@@ -154,14 +157,17 @@ impl Hand<'_> {
             }
             if selects {
                 let other = service.name_any();
-                return Err(Refusal::Denied(format!("Service {other} selects pods of {revision}, which is to lose them")));
+                return Err(Refusal::Denied(format!(
+                    "Service {other} selects pods of {revision}, which is to lose them"
+                )));
             }
         }
         let live = format!("kubernetes.io/service-name={}", self.rollout.name_any());
         let slices: Api<EndpointSlice> = Api::namespaced(self.hands.client.clone(), &self.namespace);
         let slices = slices.list(&ListParams::default().labels(&live)).await.map_err(|e| refusal(&e))?;
         let prefix = format!("{own}-");
-        let mut pods = slices.items.iter().flat_map(|s| &s.endpoints).filter_map(|e| e.target_ref.as_ref()?.name.as_ref());
+        let mut pods =
+            slices.items.iter().flat_map(|s| &s.endpoints).filter_map(|e| e.target_ref.as_ref()?.name.as_ref());
         if pods.any(|p| p.starts_with(&prefix)) { Err(Refusal::Stale) } else { Ok(()) }
     }
 
@@ -181,7 +187,7 @@ impl Hand<'_> {
             written.push(self.hands.writer.delete(&target, &Seen::of(service.as_ref())).await?);
         }
         let uid = self.deployment_meta(revision)?.uid.unwrap_or_default();
-        let seen = Seen { uid, version: at.as_str().to_owned() };
+        let seen = Seen { uid, version: at.clone() };
         written.push(self.hands.writer.delete(&self.deployment(revision), &seen).await?);
         Ok(written)
     }

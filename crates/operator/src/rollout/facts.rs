@@ -7,10 +7,7 @@ use k8s_openapi::api::{
     discovery::v1::{Endpoint, EndpointSlice},
 };
 use kube::ResourceExt;
-use switchyard_api::{
-    Pipeline, Revision, Rollout, Timestamp, names,
-    rollout::ReleaseRef,
-};
+use switchyard_api::{Pipeline, Revision, Rollout, Timestamp, names, rollout::ReleaseRef};
 use switchyard_decide::{
     Version,
     rollout::{Deployment, Offer, OfferedRelease, Record, Seen, Selects, Service},
@@ -49,7 +46,9 @@ pub fn offer(pipeline: &Pipeline, namespace: &str, name: &str) -> Offer {
 }
 
 pub fn revision(rollout: &Rollout, revision: Revision, uid: &str, children: &Children) -> Seen {
-    let of = |labels: &BTreeMap<String, String>| labels.get(names::LABEL_REVISION).map(String::as_str) == Some(revision.as_str());
+    let of = |labels: &BTreeMap<String, String>| {
+        labels.get(names::LABEL_REVISION).map(String::as_str) == Some(revision.as_str())
+    };
     let deployment = children.deployments.iter().find(|d| of(d.labels()));
     let service = children.services.iter().find(|s| of(s.labels()));
     let pods: Vec<&Pod> = children.pods.iter().map(AsRef::as_ref).filter(|p| of(p.labels())).collect();
@@ -91,8 +90,8 @@ fn current(
     let settled = sets.clone().all(|r| {
         r.status.as_ref().and_then(|s| s.observed_generation).unwrap_or(0) >= r.metadata.generation.unwrap_or(0)
     });
-    let scaled = children.replica_sets.is_none()
-        || sets.filter_map(|r| r.spec.as_ref()?.replicas).sum::<i32>() == wanted;
+    let scaled =
+        children.replica_sets.is_none() || sets.filter_map(|r| r.spec.as_ref()?.replicas).sum::<i32>() == wanted;
     seen && settled && scaled
 }
 
@@ -121,7 +120,8 @@ fn ready(service: &K8sService, pods: &[&Pod], children: &Children) -> i32 {
             slice.ports.iter().flatten().map(|p| p.name.as_ref().filter(|n| !n.is_empty())).collect();
         ports.is_subset(&has)
     };
-    let alive: BTreeSet<&String> = pods.iter().filter(|p| pods::is_ready(p)).filter_map(|p| p.metadata.uid.as_ref()).collect();
+    let alive: BTreeSet<&String> =
+        pods.iter().filter(|p| pods::is_ready(p)).filter_map(|p| p.metadata.uid.as_ref()).collect();
     let name = service.name_any();
     let listed: BTreeSet<&String> = slices(&name, children)
         .filter(whole)
@@ -134,7 +134,11 @@ fn ready(service: &K8sService, pods: &[&Pod], children: &Children) -> i32 {
 }
 
 /// Why a pod is not ready, most telling first.
-fn problem(deployment: Option<&k8s_openapi::api::apps::v1::Deployment>, pods: &[&Pod], rollout: &Rollout) -> Option<String> {
+fn problem(
+    deployment: Option<&k8s_openapi::api::apps::v1::Deployment>,
+    pods: &[&Pod],
+    rollout: &Rollout,
+) -> Option<String> {
     let failing = deployment.and_then(|d| {
         let conditions = d.status.as_ref()?.conditions.as_ref()?;
         let failure = conditions.iter().find(|c| c.type_ == "ReplicaFailure" && c.status == "True")?;

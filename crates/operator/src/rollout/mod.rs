@@ -16,10 +16,7 @@ use k8s_openapi::api::{
 use kube::{Api, Client, ResourceExt, api::ListParams};
 use switchyard_api::{Pipeline, Revision, Rollout, Timestamp, names, rollout::RolloutStatus};
 use switchyard_cluster::writer::Writer;
-use switchyard_decide::{
-    Kind,
-    rollout::{self, Observed, Order, Seen},
-};
+use switchyard_decide::rollout::{self, Observed, Order, Seen};
 
 use crate::{
     caches::{Caches, Key, named_pipelines, own},
@@ -141,7 +138,8 @@ impl RolloutHands {
         let (namespace, name) = own(rollout);
         let full = format!("{namespace}/{name}");
         let uid = rollout.uid().unwrap_or_default();
-        let offers = children.pipelines.iter().map(|(key, p)| (key.clone(), facts::offer(p, &namespace, &name))).collect();
+        let offers =
+            children.pipelines.iter().map(|(key, p)| (key.clone(), facts::offer(p, &namespace, &name))).collect();
         let service = children.services.iter().find(|s| s.name_any() == name);
         let revisions: BTreeSet<Revision> = children
             .deployments
@@ -166,6 +164,3 @@ impl RolloutHands {
         }
     }
 }
-
-/// The name under which metrics and logs know the kind.
-pub const NAME: &str = <rollout::Rollout as Kind>::NAME;

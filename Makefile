@@ -1,0 +1,53 @@
+# What can be done here; `make` alone lists it. Only the targets below that say so start or touch a cluster, and it is
+# always the one that `make cluster` makes: whatever KUBECONFIG points at is never used.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+unexport KUBECONFIG
+
+# From Make's own point of view none of this is a file.
+.PHONY: help cluster cluster-down demo test test-unit test-e2e test-all model generate lint image install toolchain
+
+help: ## List what can be made
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo "Settings: SWITCHYARD_CONTEXT and SWITCHYARD_REGISTRY make the demo use a cluster of yours; see docs/."
+
+toolchain: ## Check that Rust and Go are there in the versions this needs
+	@e2e/run/toolchain
+
+cluster: toolchain ## Start the test cluster on this machine, or repair it (about 12 minutes the first time, then 20 s)
+	@e2e/cluster/up
+
+cluster-down: ## End the test cluster and take away all that it put on this machine (what was built stays cached)
+	@e2e/cluster/down
+
+demo: toolchain ## From nothing to a live application by git push, then a switch under load; leaves the cluster up
+	@e2e/run/demo
+
+test: toolchain ## Everything that must pass before a merge: lint, unit, then end to end on the test cluster
+	@e2e/run/test lint unit e2e
+
+test-unit: toolchain ## Unit, golden and model tests: no cluster
+	@e2e/run/test unit
+
+test-e2e: toolchain ## The end-to-end tests, on the test cluster
+	@e2e/run/test e2e
+
+test-all: toolchain ## `test`, the larger model runs, and the cluster's own checks and crash drill
+	@e2e/run/test lint unit model cluster e2e
+
+model: toolchain ## Explore the model of a Rollout further than the unit tests do
+	@e2e/run/test model
+
+generate: toolchain ## Write the CRDs from crates/api
+	@cargo run --quiet --package xtask -- crds
+
+lint: toolchain ## Formatting, clippy without a warning, generated files current, shell scripts, dependencies
+	@e2e/run/test lint
+
+image: toolchain cluster ## Build the operator's image and push it to the test cluster's registry
+	@cargo run --quiet --package switchyard-e2e --bin install -- image
+
+install: toolchain cluster ## Install the operator and its CRDs in the test cluster by their charts
+	@cargo run --quiet --package switchyard-e2e --bin install

@@ -1,0 +1,111 @@
+//! `permit` says no to each wrong action, whatever chose it.
+
+use crate::{
+    Kind as _, Version,
+    rollout::{Action, Record, Rollout, Selects},
+};
+
+use super::builder::{A, B, C, Name, Scene, rollout};
+
+fn live(r: Name) -> Record {
+    Record { owner: "uid-of-us".to_owned(), live: Some(r.revision()), ..Record::default() }
+}
+fn record(next: Record, select: Option<Name>) -> Action {
+    let select = select.map(|r| Selects::Revision(r.revision()));
+    Action::Record { at: Version::new("7"), next, select }
+}
+fn retire(r: Name) -> Action {
+    Action::Retire { revision: r.revision(), at: Version::new("5") }
+}
+fn delete(r: Name) -> Action {
+    Action::Delete { revision: r.revision(), at: Version::new("5") }
+}
+fn scale(r: Name, replicas: i32) -> Action {
+    Action::Scale { revision: r.revision(), at: Version::new("5"), replicas }
+}
+fn claim(r: Name, claim: &str) -> Action {
+    Action::Claim { revision: r.revision(), at: Version::new("5"), claim: Version::new(claim), replicas: 1 }
+}
+fn deploy(r: Name, from: Name) -> Action {
+    let fingerprint = from.fingerprint().to_owned();
+    Action::Deploy { revision: r.revision(), fingerprint, images: [].into(), releases: vec![] }
+}
+fn veto(scene: &Scene, action: &Action) -> Option<&'static str> {
+    Rollout::permit(&scene.0, action).err().map(|v| v.0)
+}
+
+#[test]
+fn each_wrong_action_is_vetoed() {
+    let shop = || rollout("shop").settled(A).serves(B, 1).created(C);
+    let stranger = Record { owner: "uid-of-another".to_owned(), ..live(A) };
+    let foreign = |r: Record| {
+        let select = Some(Selects::Foreign("app=other".to_owned()));
+        Action::Record { at: Version::new("7"), next: r, select }
+    };
+    let nobody = Action::Record { at: Version::new("7"), next: live(A), select: Some(Selects::Nobody) };
+    let claimed = || shop().candidate(B).claimed(B).pods(B, 1);
+    let rows = vec![
+        (shop(), record(stranger, None), "a record is written in the name of another Rollout"),
+        (
+            shop().record(|r| r.owner = "uid-of-another".to_owned()),
+            record(live(A), None),
+            "the Service is another Rollout's",
+        ),
+        (shop().void(C), record(live(A), None), "a revision given up would be taken back"),
+        (claimed(), record(live(A), Some(B)), "selector and record would disagree"),
+        (claimed().pods(B, 0), record(live(B), Some(B)), "the live Service would lose its last ready endpoint"),
+        (
+            claimed(),
+            record(Record { void: [B.revision()].into(), ..live(B) }, Some(B)),
+            "a revision given up would go live",
+        ),
+        (shop(), record(live(B), Some(B)), "a revision would go live without nomination and claim"),
+        (
+            shop().candidate(B).scaled(B, 1),
+            record(live(B), Some(B)),
+            "a revision would go live without nomination and claim",
+        ),
+        (shop().lost_record(), record(live(B), Some(B)), "a revision would go live without nomination and claim"),
+        (shop(), foreign(live(A)), "a selector that is not ours"),
+        (shop(), nobody, "the live Service would select nobody"),
+        (shop(), retire(A), "a revision with a place would lose its pods"),
+        (shop().fallback(B), retire(B), "a revision with a place would lose its pods"),
+        (shop().candidate(B), retire(B), "a revision with a place would lose its pods"),
+        (shop().lost_record(), retire(B), "a revision with a place would lose its pods"),
+        (rollout("shop").serves(B, 1), retire(B), "a revision with a place would lose its pods"),
+        (shop().listed(B, 1), retire(B), "a revision that serves would lose its pods"),
+        (shop().selects(Selects::Revision(B.revision())), retire(B), "a revision that serves would lose its pods"),
+        (shop(), delete(B), "pods would be deleted with it"),
+        (shop(), delete(A), "a revision with a place would lose its pods"),
+        (shop(), scale(A, 0), "what is live would lose its pods"),
+        (shop(), claim(B, "6"), "a claim without its nomination"),
+        (shop().candidate(B), claim(B, "5"), "a claim without its nomination"),
+        (shop(), deploy(C, B), "a revision would be made of another's template"),
+    ];
+    for (scene, action, why) in rows {
+        assert_eq!(veto(&scene, &action), Some(why), "{action:?} in {scene:?}");
+    }
+}
+
+#[test]
+fn each_right_action_is_permitted() {
+    let shop = || rollout("shop").settled(A).serves(B, 1).created(C);
+    let claimed = || shop().candidate(B).claimed(B).pods(B, 1);
+    let rows = vec![
+        (shop(), record(live(A), None)),
+        (shop().tampered(), record(live(A), Some(A))),
+        (shop().pods(A, 0).tampered(), record(live(A), Some(A))),
+        (claimed(), record(live(B), Some(B))),
+        (shop().fallback(B), record(live(B), Some(B))),
+        (shop(), retire(B)),
+        (shop(), delete(C)),
+        (shop(), scale(A, 2)),
+        (shop().replicas(0), scale(A, 0)),
+        (shop().candidate(B), claim(B, "6")),
+        (shop(), deploy(C, C)),
+        (rollout("shop"), Action::CreateService),
+    ];
+    for (scene, action) in rows {
+        assert_eq!(veto(&scene, &action), None, "{action:?} in {scene:?}");
+    }
+}

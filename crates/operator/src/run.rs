@@ -1,0 +1,203 @@
+//! Puts the parts together: clients, caches, the election, and a loop for each kind.
+
+use std::{sync::Arc, time::Duration};
+
+use kube::Client;
+use switchyard_cluster::{caches::synced, client, election::Election, events::Publisher, lease::Terms, writer::Writer};
+use switchyard_decide::Kind;
+use switchyard_probes::Asker;
+use switchyard_registry::Registry;
+use tokio::{sync::Semaphore, task::JoinSet, time::Instant};
+
+use crate::{
+    ask::{AskGit, AskRegistry, Secrets},
+    build::BuildHands,
+    caches::{Caches, Due, pump},
+    driver::{Hands, Shell, now},
+    http::{self, Health},
+    leadership::{End, Signals, Stop, lead},
+    pipeline::PipelineHands,
+    rollout::RolloutHands,
+    settings::{LEASE, Settings, Unusable},
+    telemetry::Metrics,
+};
+
+/// Rounds of one kind that run at once.
+const AT_ONCE: usize = 16;
+/// The caches must be filled by then; a cluster that answers slower than this has other problems.
+const SYNC: Duration = Duration::from_mins(2);
+const BEAT: Duration = Duration::from_secs(5);
+
+#[derive(Debug, thiserror::Error)]
+pub enum Unstartable {
+    #[error("settings: {0}")]
+    Settings(#[from] Unusable),
+    #[error("cluster: {0}")]
+    Unconfigured(#[from] client::Unconfigured),
+    #[error("cluster client: {0}")]
+    Client(#[from] Box<kube::Error>),
+    #[error("registry client: {0}")]
+    Registry(#[from] switchyard_registry::Error),
+    #[error("listen on {0}: {1}")]
+    Listen(std::net::SocketAddr, std::io::Error),
+    #[error("signals: {0}")]
+    Signals(std::io::Error),
+}
+
+pub async fn run() -> Result<End, Unstartable> {
+    let settings = Settings::from_env()?;
+    let config = client::config(settings.kubeconfig.as_deref()).await?;
+    let connect = || client::client(config.clone()).map_err(Box::new);
+    let (work, election) = (connect()?, connect()?);
+    let (health, metrics) = (Arc::new(Health::new()), Arc::new(Metrics::new()));
+    let listener = http::listen(settings.listen).await.map_err(|e| Unstartable::Listen(settings.listen, e))?;
+    tokio::spawn(http::serve(listener, Arc::clone(&health), Arc::clone(&metrics)));
+    let signals = Signals::listen().map_err(Unstartable::Signals)?;
+    let registry = Registry::new(settings.builds.insecure_registries.iter().cloned())?;
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), scope = ?settings.scope, "started");
+
+    let candidacy = Election::new(election, &settings.account.namespace, LEASE, Terms::of(&settings.pod)).start();
+    // A standby is ready: it has nothing to fill its caches for, and takes over when the Lease is free.
+    health.synced(true);
+    let beat = Arc::clone(&health);
+    tokio::spawn(async move {
+        loop {
+            beat.beat();
+            tokio::time::sleep(BEAT).await;
+        }
+    });
+    let leads = |now| metrics.leads(now);
+    Ok(lead(candidacy, signals, leads, |stop| {
+        work_on(settings, work, registry, Arc::clone(&metrics), Arc::clone(&health), stop)
+    })
+    .await)
+}
+
+async fn work_on(
+    settings: Settings,
+    client: Client,
+    registry: Registry,
+    metrics: Arc<Metrics>,
+    health: Arc<Health>,
+    stop: Stop,
+) {
+    health.synced(false);
+    let started = now();
+    let (caches, stream) = Caches::new(&client, &settings.scope);
+    let writer = |kind: &str| {
+        let metrics = Arc::clone(&metrics);
+        Writer::new(client.clone(), format!("switchyard-{kind}"))
+            .telling(move |kind, verb, result| metrics.write(kind, verb, result))
+    };
+    let publisher = |kind: &str| Publisher::new(client.clone(), format!("switchyard.dev/{kind}"), settings.pod.clone());
+    let secrets = Secrets { client: client.clone(), account: settings.account.clone() };
+    let pipelines = Arc::new(Shell::new(
+        PipelineHands { client: client.clone(), caches: caches.clone(), writer: writer("pipeline") },
+        caches.clone(),
+        writer("pipeline"),
+        publisher("pipeline"),
+        AskGit { secrets: secrets.clone() },
+        Arc::clone(&metrics),
+    ));
+    let builds = Arc::new(Shell::new(
+        BuildHands {
+            client: client.clone(),
+            caches: caches.clone(),
+            writer: writer("build"),
+            settings: settings.builds.clone(),
+        },
+        caches.clone(),
+        writer("build"),
+        publisher("build"),
+        AskRegistry { secrets, registry },
+        Arc::clone(&metrics),
+    ));
+    let rollouts = Arc::new(Shell::new(
+        RolloutHands { client: client.clone(), caches: caches.clone(), writer: writer("rollout"), started },
+        caches.clone(),
+        writer("rollout"),
+        publisher("rollout"),
+        Nobody,
+        Arc::clone(&metrics),
+    ));
+    let queues = (Arc::clone(&pipelines.queue), Arc::clone(&builds.queue), Arc::clone(&rollouts.queue));
+    let told = Arc::clone(&metrics);
+    let pump = pump(
+        stream,
+        move |due| {
+            match due {
+                Due::Pipeline(key) => queues.0.wake(key, Instant::now()),
+                Due::Build(key) => queues.1.wake(key, Instant::now()),
+                Due::Rollout(key) => queues.2.wake(key, Instant::now()),
+            }
+            std::future::ready(())
+        },
+        move |error| {
+            tracing::warn!(%error, "a watch failed, and goes on");
+            told.watch_error("any");
+        },
+    );
+    let rounds = async {
+        if let Err(unsynced) = synced(caches.ready(), SYNC).await {
+            tracing::error!(%unsynced, "the caches are not filled");
+            return;
+        }
+        tracing::info!("caches are filled");
+        health.synced(true);
+        tokio::join!(turns(pipelines, stop.clone()), turns(builds, stop.clone()), turns(rollouts, stop));
+    };
+    tokio::select! {
+        () = rounds => {}
+        () = pump => tracing::error!("the watches ended"),
+    }
+}
+
+/// Rounds of one kind, until asked to stop; then those that run end.
+async fn turns<H, Q>(shell: Arc<Shell<H, Q>>, mut stop: Stop)
+where
+    H: Hands,
+    Q: Asker<<H::Kind as Kind>::Question>,
+{
+    let places = Arc::new(Semaphore::new(AT_ONCE));
+    let mut running = JoinSet::new();
+    loop {
+        let key = tokio::select! {
+            biased;
+            () = stop.asked() => break,
+            key = shell.queue.next() => key,
+        };
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else { break };
+        let shell = Arc::clone(&shell);
+        running.spawn(async move {
+            shell.turn(&key).await;
+            shell.queue.done(&key);
+            drop(place);
+        });
+        while let Some(ended) = running.try_join_next() {
+            end_with(ended);
+        }
+    }
+    while let Some(ended) = running.join_next().await {
+        end_with(ended);
+    }
+}
+
+/// A panic in one round must not leave one controller standing still in a process that looks well.
+fn end_with(ended: Result<(), tokio::task::JoinError>) {
+    if ended.is_err_and(|e| e.is_panic()) {
+        tracing::error!("a round panicked: ending the process");
+        std::process::abort();
+    }
+}
+
+/// Rollouts ask nothing slow so far.
+struct Nobody;
+impl Asker<switchyard_decide::rollout::Question> for Nobody {
+    async fn ask(
+        &self,
+        _: &str,
+        question: &switchyard_decide::rollout::Question,
+    ) -> Result<switchyard_decide::Measured, switchyard_decide::Unreachable> {
+        match *question {}
+    }
+}

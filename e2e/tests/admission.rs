@@ -1,0 +1,162 @@
+//! What can be seen to be wrong is refused at `kubectl apply`, in a sentence that says what is wrong.
+
+use serde_json::{Value, json};
+use switchyard_e2e::{
+    app::{Page, build, pipeline},
+    place::{Place, in_a_namespace},
+    process::refused,
+};
+
+/// `base` with `value` at `pointer`; with null, without what is there.
+fn with(base: &Value, pointer: &str, value: Value) -> Value {
+    let mut object = base.clone();
+    let (parent, key) = pointer.rsplit_once('/').unwrap();
+    match object.pointer_mut(parent).unwrap_or_else(|| panic!("{parent} is not in the base")) {
+        Value::Object(map) if value.is_null() => drop(map.remove(key)),
+        Value::Object(map) => drop(map.insert(key.to_owned(), value)),
+        Value::Array(items) => items[key.parse::<usize>().unwrap()] = value,
+        other => panic!("{parent} is {other}"),
+    }
+    object
+}
+
+/// The base is accepted, and each change to it refused with these words.
+async fn each_is_refused(place: &Place, base: &Value, changes: &[(&str, Value, &str)]) {
+    place.would_accept(base).await.expect("the object that the changes start from");
+    let mut wrong = Vec::new();
+    for (pointer, value, words) in changes {
+        match place.would_accept(&with(base, pointer, value.clone())).await {
+            Ok(()) => wrong.push(format!("{pointer} = {value} is accepted")),
+            Err(said) if said.contains(words) => {}
+            Err(said) => wrong.push(format!("{pointer} = {value} is refused without {words:?}: {said}")),
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[tokio::test]
+#[ignore = "needs the test cluster"]
+async fn rollouts() {
+    in_a_namespace("admission", async |place| {
+        let base = Page::new("shop", "blue").rollout(&place.ground);
+        let port = |name: Option<&str>, port: i32| match name {
+            Some(name) => json!({"name": name, "port": port}),
+            None => json!({"port": port}),
+        };
+        let container = "/spec/template/spec/containers/0";
+        let released = json!([{"containers": ["other"], "pipelineRef": {"name": "shop"}}]);
+        each_is_refused(
+            &place,
+            &base,
+            &[
+                ("/metadata/name", json!("a".repeat(53)), "at most 52 lower-case letters"),
+                ("/metadata/name", json!("1shop"), "starting with a letter (DNS-1035)"),
+                ("/spec/images", released, "a container named here is not in the template"),
+                (&format!("{container}/readinessProbe"), Value::Null, "no container has a readinessProbe"),
+                (&format!("{container}/image"), Value::Null, "a container without an image must be named in images"),
+                ("/spec/service", Value::Null, "spec.service: Required value"),
+                ("/spec/service/spec/type", json!("ExternalName"), "an ExternalName selects no pods"),
+                ("/spec/service/spec/ports", json!([port(None, 80), port(Some("b"), 81)]), "several ports need names"),
+                ("/spec/service/spec/ports", json!([]), "should have at least 1 items"),
+                ("/spec/service/spec/ports/0", port(None, 70_000), "should be less than or equal to 65535"),
+                ("/spec/replicas", json!(-1), "should be greater than or equal to 0"),
+                ("/spec/strategy/type", json!("Canary"), "supported values: \"BlueGreen\""),
+                ("/spec/progressDeadline", json!("30d"), "spec.progressDeadline in body should match"),
+                ("/spec/strategy/blueGreen/drain/duration", json!("-5s"), "drain.duration in body should match"),
+                ("/spec/deletionPolicy", json!("Keep"), "supported values: \"Delete\", \"Orphan\""),
+            ],
+        )
+        .await;
+    })
+    .await;
+}
+
+#[tokio::test]
+#[ignore = "needs the test cluster"]
+async fn builds() {
+    in_a_namespace("admission", async |place| {
+        let url = "https://git.example.com/shop.git";
+        let base = build(&place.ground, "shop", url, &"c".repeat(40));
+        let twice = |list: &str| {
+            let one = base["spec"][list][0].clone();
+            json!([one, one])
+        };
+        let git = |field: &str| format!("/spec/source/git/{field}");
+        let file = |field: &str, value: &str| json!({field: value});
+        each_is_refused(
+            &place,
+            &base,
+            &[
+                (&git("url"), json!("file:///etc"), "url: http, https and ssh only"),
+                (&git("url"), json!("--upload-pack=touch /tmp/x"), "url: http, https and ssh only"),
+                (&git("url"), json!("https://-oProxyCommand=x/"), "url: http, https and ssh only"),
+                (&git("url"), json!("ext::sh -c x"), "url: http, https and ssh only"),
+                (&git("commit"), json!("main"), "spec.source.git.commit in body should match"),
+                (&git("branch"), json!("-x"), "branch: may not start with a dash"),
+                ("/spec/checks", twice("checks"), "checks: two have the same name"),
+                ("/spec/images", twice("images"), "images: two have the same name"),
+                ("/spec/images", json!([]), "should have at least 1 items"),
+                ("/spec/images/0/repository", json!("ghcr.io/acme/shop:1"), "repository in body should match"),
+                ("/spec/images/0/repository", json!("-x/y"), "repository in body should match"),
+                (
+                    "/spec/images/0/dockerfile",
+                    file("path", "../Dockerfile"),
+                    "dockerfile.path: a path inside the source",
+                ),
+                ("/spec/images/0/dockerfile", file("path", "/etc/passwd"), "dockerfile.path: a path inside the source"),
+                ("/spec/images/0/dockerfile", file("context", "../.."), "dockerfile.context: a path inside the source"),
+                ("/spec/checks/0/job/command", json!([]), "should have at least 1 items"),
+                ("/spec/retries", json!(11), "should be less than or equal to 10"),
+                ("/spec/timeout", json!("1 hour"), "spec.timeout in body should match"),
+            ],
+        )
+        .await;
+    })
+    .await;
+}
+
+#[tokio::test]
+#[ignore = "needs the test cluster"]
+async fn a_build_is_never_changed() {
+    in_a_namespace("admission", async |place| {
+        // Nothing listens there, so nothing is built.
+        let base = build(&place.ground, "shop", "http://127.0.0.1:1/shop.git", &"c".repeat(40));
+        place.apply(&base).await.unwrap();
+        let other = with(&base, "/spec/source/git/commit", json!("d".repeat(40)));
+        let mut apply = place.kubectl(&["apply", "--dry-run=server", "-f", "-"]);
+        let said = refused(&mut apply, &other.to_string()).await.unwrap();
+        assert!(said.contains("the spec of a Build is immutable: make a new Build"), "{said}");
+    })
+    .await;
+}
+
+#[tokio::test]
+#[ignore = "needs the test cluster"]
+async fn pipelines() {
+    in_a_namespace("admission", async |place| {
+        let base = pipeline(&place.ground, "shop", "https://git.example.com/shop.git", &["staging", "production"]);
+        let after = |name: &str| json!({"environments": [name]});
+        let first = base["spec"]["environments"][0].clone();
+        each_is_refused(
+            &place,
+            &base,
+            &[
+                ("/metadata/name", json!("a".repeat(41)), "at most 40 lower-case letters"),
+                ("/metadata/name", json!("1shop"), "starting with a letter"),
+                ("/spec/environments", json!([]), "should have at least 1 items"),
+                ("/spec/environments/1", first, "environments: two have the same name"),
+                ("/spec/environments/1/after", after("nowhere"), "an environment that does not exist, or itself"),
+                ("/spec/environments/1/after", after("production"), "an environment that does not exist, or itself"),
+                ("/spec/environments/0/after", after("production"), "environments"),
+                ("/spec/environments/0/rolloutRefs", json!([]), "should have at least 1 items"),
+                ("/spec/source/git/url", json!("git://example.com/shop"), "url: http, https and ssh only"),
+                ("/spec/source/git/ref/branch", json!("--all"), "branch: may not start with a dash"),
+                ("/spec/source/git/interval", json!("1d"), "interval in body should match"),
+                ("/spec/build/images/0/name", json!("Web"), "name in body should match"),
+                ("/spec/retention", json!({"succeededLimit": 0}), "should be greater than or equal to 1"),
+            ],
+        )
+        .await;
+    })
+    .await;
+}
