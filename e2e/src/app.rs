@@ -14,6 +14,8 @@ pub struct Page {
     pub text: String,
     pub replicas: i32,
     pub healthy: bool,
+    pub delay_ms: u32,
+    pub leaves_at_once: bool,
     pub progress_deadline: String,
     pub scale_down_delay: String,
     pub drain: String,
@@ -26,6 +28,8 @@ impl Page {
             text: text.to_owned(),
             replicas: 1,
             healthy: true,
+            delay_ms: 0,
+            leaves_at_once: false,
             progress_deadline: "2m".to_owned(),
             scale_down_delay: "1s".to_owned(),
             drain: "3s".to_owned(),
@@ -45,6 +49,20 @@ impl Page {
         self
     }
 
+    /// How long each answer takes.
+    #[must_use]
+    pub fn delay_ms(mut self, milliseconds: u32) -> Self {
+        self.delay_ms = milliseconds;
+        self
+    }
+
+    /// It has no manners: asked to end, it ends, in the middle of an answer; nor is there a hook that holds that up.
+    #[must_use]
+    pub fn leaves_at_once(mut self) -> Self {
+        self.leaves_at_once = true;
+        self
+    }
+
     #[must_use]
     pub fn progress_deadline(mut self, duration: &str) -> Self {
         duration.clone_into(&mut self.progress_deadline);
@@ -60,6 +78,7 @@ impl Page {
     }
 
     pub fn rollout(&self, ground: &Ground) -> Value {
+        let (leave, pre_stop) = if self.leaves_at_once { ("at once", "None") } else { ("", "Inject") };
         json!({
             "apiVersion": format!("{GROUP}/{VERSION}"), "kind": "Rollout",
             "metadata": {"name": self.name},
@@ -74,6 +93,8 @@ impl Page {
                         "env": [
                             {"name": "TEXT", "value": self.text},
                             {"name": "HEALTHY", "value": self.healthy.to_string()},
+                            {"name": "DELAY_MS", "value": self.delay_ms.to_string()},
+                            {"name": "LEAVE", "value": leave},
                             {"name": "POD_NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
                         ],
                         "ports": [{"name": "http", "containerPort": 8080}],
@@ -81,7 +102,7 @@ impl Page {
                     }],
                 }},
                 "service": {"spec": {"ports": [{"name": "http", "port": 80, "targetPort": "http"}]}},
-                "strategy": {"blueGreen": {"scaleDownDelay": self.scale_down_delay, "drain": {"duration": self.drain}}},
+                "strategy": {"blueGreen": {"scaleDownDelay": self.scale_down_delay, "drain": {"duration": self.drain, "preStop": pre_stop}}},
                 "progressDeadline": self.progress_deadline,
             },
         })

@@ -149,13 +149,10 @@ impl Running {
         self.shared.sent.load(Ordering::Relaxed)
     }
 
-    pub fn failed(&self) -> usize {
-        self.shared.samples.lock().unwrap().iter().filter(|s| s.failure.is_some()).count()
-    }
-
-    /// Who gave the last good answer that has arrived.
-    pub fn answered_by(&self) -> Option<String> {
-        self.shared.samples.lock().unwrap().iter().rev().find_map(|s| s.by.clone()).map(|by| by.to_string())
+    /// How many that were due since then have been answered or have failed.
+    pub fn ended_since(&self, moment: Instant) -> usize {
+        let from = moment.saturating_duration_since(self.shared.since);
+        self.shared.samples.lock().unwrap().iter().filter(|s| s.due >= from).count()
     }
 
     /// Sends nothing more, and waits for what is under way.

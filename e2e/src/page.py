@@ -10,6 +10,8 @@ import time
 
 TEXT = os.environ.get("TEXT", "page")
 POD = os.environ.get("POD_NAME", "nobody")
+# As long as an answer takes, a request can be lost by whoever ends this program too early.
+DELAY = int(os.environ.get("DELAY_MS", "0")) / 1000
 HEALTHY = os.environ.get("HEALTHY", "true") == "true"
 leaving = threading.Event()
 
@@ -19,6 +21,8 @@ class Page(http.server.BaseHTTPRequestHandler):
     disable_nagle_algorithm = True
 
     def do_GET(self):
+        if self.path == "/":
+            time.sleep(DELAY)
         status = 500 if self.path == "/healthz" and not HEALTHY else 200
         body = f"{TEXT}\n".encode()
         head = [f"HTTP/1.1 {status} OK", f"Content-Length: {len(body)}", f"X-Served-By: {POD}"]
@@ -39,6 +43,8 @@ class Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
 
 
 def leave(*_):
+    if os.environ.get("LEAVE") == "at once":
+        os._exit(0)
     leaving.set()
     threading.Thread(target=lambda: (time.sleep(3), os._exit(0)), daemon=True).start()
 

@@ -221,7 +221,7 @@ async fn an_unhealthy_green_never_goes_live() {
             })
             .await;
         assert!(better.status.unwrap().live.unwrap().ready >= 1);
-        let report = load.stop().await;
+        let report = load.stop().await.from_first_answer();
         println!("{report}");
         report.assert_flawless(500);
         assert!(!report.served().keys().any(|pod| pod.contains(&green)), "green answered: {report}");

@@ -39,8 +39,8 @@ use crate::{
 #[x_kube(
     validation = Rule::new("self.environments.all(e, self.environments.filter(f, f.name == e.name).size() == 1)")
         .message("environments: two have the same name"),
-    validation = Rule::new("self.environments.all(e, !has(e.after) || e.after.environments.all(a, a != e.name && self.environments.exists(f, f.name == a)))")
-        .message("environments: after names an environment that does not exist, or itself"),
+    validation = Rule::new("self.environments.all(e, !has(e.after) || e.after.environments.all(a, a != e.name && self.environments.filter(f, f.name == a || f.name == e.name)[0].name == a))")
+        .message("environments: after names an environment that is not listed earlier"),
 )]
 pub struct PipelineSpec {
     pub source: Source,

@@ -8,7 +8,7 @@ use kube::Api;
 use switchyard_api::{Rollout, build::Phase};
 use switchyard_e2e::{
     forge::Repository,
-    load::{Report, Running},
+    load::Running,
     place::Place,
     process::run,
     tell::{Teller, table},
@@ -118,8 +118,9 @@ impl Demo<'_> {
         }
         let row = self.until_live(&pushed, 600, async || Ok(())).await?;
         let way = self.way().await?;
-        let report = way.load.clone().most(20).start()?.finish().await;
-        ensure!(report.failed() == 0, "the first requests failed:\n{report}");
+        // It is live once the Service selects it; until every node knows takes a moment longer.
+        let report = way.load.clone().most(200).start()?.finish().await.from_first_answer();
+        ensure!(report.counted() > 0 && report.failed() == 0, "the first requests failed:\n{report}");
         self.tell.say(&format!("it serves: {}", report.served().into_keys().collect::<Vec<_>>().join(" and ")));
         self.show().await;
         Ok(Row { sent: report.counted().to_string(), failed: report.failed().to_string(), ..row })
@@ -178,32 +179,26 @@ impl Demo<'_> {
             .await?;
         let load = load.context("a commit goes live after its build")?;
         self.tell.say("  blue keeps its pods for a while, in case; then it is drained");
+        let green = self.live_revision().await?;
+        let patched = timeline.moment_of(&green).context("the Service was never seen to select green")?;
         follow::until(self.tell, self.place, &pushed.commit, 300, async |_| {
-            Ok(self.place.pods_of(&blue).await.is_empty() && load.sent() >= self.least())
+            let enough = load.ended_since(patched - BEFORE) >= self.least();
+            Ok(enough && self.place.pods_of(&blue).await.is_empty())
         })
         .await?;
         let gone = Instant::now();
-        let green = self.live_revision().await?;
-        let patched = timeline.moment_of(&green).context("the Service was never seen to select green")?;
         let before = patched - load.since();
         ensure!(before >= BEFORE, "the load began only {before:?} before the patch of the Service");
         let report = load.stop().await.between(patched - BEFORE, gone);
         self.tell.say(&format!("from 2 s before the patch of the Service until blue was gone:\n{report}"));
-        self.check(&report)?;
+        ensure!(report.counted() >= self.least(), "only {} requests were counted", report.counted());
+        ensure!(report.failed() == 0, "{} requests failed", report.failed());
         self.show().await;
         Ok(Row { sent: report.counted().to_string(), failed: report.failed().to_string(), ..row })
     }
 
-    fn least(&self) -> u64 {
-        // A second's worth more than is to be counted, for what lies before the window.
-        if self.target.is_ours() { LEAST as u64 + 4_000 } else { 100 }
-    }
-
-    fn check(&self, report: &Report) -> Result<()> {
-        let least = if self.target.is_ours() { LEAST } else { 50 };
-        ensure!(report.counted() >= least, "only {} requests were counted", report.counted());
-        ensure!(report.failed() == 0, "{} requests failed", report.failed());
-        Ok(())
+    fn least(&self) -> usize {
+        if self.target.is_ours() { LEAST } else { 50 }
     }
 
     async fn live_revision(&self) -> Result<String> {
