@@ -240,7 +240,9 @@ fn failures() -> Vec<(Step, Job, &'static str, Class)> {
         ),
         (
             web(),
-            kaniko("Error: error resolving dockerfile path: please provide"),
+            kaniko(
+                "      --verbosity string\n\nUse \"executor [command] --help\" for more information about a command.\n\n",
+            ),
             classify::DOCKERFILE_MISSING,
             Class::User,
         ),
@@ -254,6 +256,15 @@ fn failures() -> Vec<(Step, Job, &'static str, Class)> {
         (
             web(),
             kaniko("error building image: failed to execute command: exit status 3"),
+            classify::BUILD_FAILED,
+            Class::User,
+        ),
+        // What a RUN printed decides nothing.
+        (
+            web(),
+            kaniko(
+                "pip: dial tcp: i/o timeout\nerror building image: error building stage: failed to execute command: exit status 1",
+            ),
             classify::BUILD_FAILED,
             Class::User,
         ),
