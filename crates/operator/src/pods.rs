@@ -79,16 +79,16 @@ pub fn lost(pod: &Pod) -> Option<String> {
 mod tests {
     use super::*;
 
-    fn pod(status: serde_json::Value) -> Pod {
+    fn pod(status: &serde_json::Value) -> Pod {
         serde_json::from_value(serde_json::json!({"metadata": {"name": "p"}, "status": status})).unwrap()
     }
-    fn container(state: serde_json::Value) -> serde_json::Value {
+    fn container(state: &serde_json::Value) -> serde_json::Value {
         serde_json::json!({"name": "web", "image": "i", "imageID": "", "ready": false, "restartCount": 2, "state": state})
     }
 
     #[test]
     fn a_running_step_is_no_problem_and_an_unready_server_is() {
-        let running = pod(serde_json::json!({"containerStatuses": [container(serde_json::json!({"running": {}}))]}));
+        let running = pod(&serde_json::json!({"containerStatuses": [container(&serde_json::json!({"running": {}}))]}));
         assert_eq!(cannot_start(&running), None);
         assert!(problem(&running).unwrap().contains("readiness probe does not succeed, after 2 restarts"));
     }
@@ -97,10 +97,10 @@ mod tests {
     fn what_keeps_a_pod_from_starting_is_told_in_the_clusters_words() {
         let unschedulable = serde_json::json!({"conditions": [
             {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/1 nodes are available"}]});
-        assert_eq!(cannot_start(&pod(unschedulable)).unwrap(), "Unschedulable, 0/1 nodes are available");
+        assert_eq!(cannot_start(&pod(&unschedulable)).unwrap(), "Unschedulable, 0/1 nodes are available");
         let waiting = |reason: &str| {
             let state = serde_json::json!({"waiting": {"reason": reason, "message": "no such image"}});
-            pod(serde_json::json!({"initContainerStatuses": [container(state)]}))
+            pod(&serde_json::json!({"initContainerStatuses": [container(&state)]}))
         };
         assert_eq!(cannot_start(&waiting("ImagePullBackOff")).unwrap(), "web: ImagePullBackOff, no such image");
         assert_eq!(cannot_start(&waiting("PodInitializing")), None, "the normal course of things");
@@ -108,8 +108,8 @@ mod tests {
 
     #[test]
     fn a_pod_that_was_taken_away_says_by_what() {
-        let evicted = pod(serde_json::json!({"phase": "Failed", "reason": "Evicted", "message": "low on memory"}));
+        let evicted = pod(&serde_json::json!({"phase": "Failed", "reason": "Evicted", "message": "low on memory"}));
         assert_eq!(lost(&evicted).unwrap(), "Evicted, low on memory");
-        assert!(has_ended(&evicted) && !has_ended(&pod(serde_json::json!({"phase": "Running"}))));
+        assert!(has_ended(&evicted) && !has_ended(&pod(&serde_json::json!({"phase": "Running"}))));
     }
 }
