@@ -97,7 +97,6 @@ pub mod reason {
     pub const SWITCHING: &str = "Switching";
     pub const CONFIRMING: &str = "Confirming";
     pub const ROLLING_BACK: &str = "RollingBack";
-    pub const DRAINING: &str = "Draining";
     pub const NOT_LIVE: &str = "NotLive";
     pub const PROGRESS_DEADLINE_EXCEEDED: &str = "ProgressDeadlineExceeded";
     pub const LOST_READINESS: &str = "LostReadiness";

@@ -361,11 +361,20 @@ pub struct Memory {
     pub rejected: BTreeSet<Revision>,
     /// Since when no Service and no slice has named a revision that still has pods.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(with = "BTreeMap<String, Timestamp>")]
-    pub unlisted: BTreeMap<Revision, Timestamp>,
+    #[schemars(with = "BTreeMap<String, Unlisted>")]
+    pub unlisted: BTreeMap<Revision, Unlisted>,
     /// The last three times that somebody else's selector is put right.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub restored: Vec<Restored>,
+}
+
+/// The drain of a revision counts from then.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub struct Unlisted {
+    pub time: Timestamp,
+    /// `moved` of the live Service's record by then: a later switch starts the drain anew.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub moved: Option<String>,
 }
 
 /// A selector of somebody else's, at this version of the live Service, is put right.

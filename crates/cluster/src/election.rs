@@ -112,7 +112,9 @@ impl Election {
         };
         match answer {
             Ok(lease) => News::Wrote { held: held(&lease), sent },
-            Err(kube::Error::Api(status)) if status.code == 409 || status.code == 404 => News::Beaten,
+            Err(kube::Error::Api(status)) if status.code == 409 => News::Beaten,
+            // Deleted since. Of a Create it says that the namespace is not there, which another look does not mend.
+            Err(kube::Error::Api(status)) if status.code == 404 && *step != Step::Create => News::Beaten,
             Err(error) => self.silence(&error),
         }
     }
@@ -162,17 +164,23 @@ impl Candidacy {
             return;
         }
         let Election { api, name, terms, .. } = self.election;
+        // A renewal that was under way may land in between: then the version is another.
         let give_up = async {
-            let mut lease = api.get(&name).await?;
-            if held(&lease).holder == terms.identity {
+            loop {
+                let mut lease = api.get(&name).await?;
+                if held(&lease).holder != terms.identity {
+                    return Ok::<(), kube::Error>(());
+                }
                 if let Some(spec) = &mut lease.spec {
                     spec.holder_identity = Some(String::new());
                     spec.lease_duration_seconds = Some(1);
                     spec.renew_time = Some(MicroTime(Timestamp::now()));
                 }
-                api.replace(&name, &PostParams::default(), &lease).await?;
+                match api.replace(&name, &PostParams::default(), &lease).await {
+                    Err(kube::Error::Api(status)) if status.is_conflict() => {}
+                    done => return done.map(|_| ()),
+                }
             }
-            Ok::<(), kube::Error>(())
         };
         match tokio::time::timeout(REQUEST, give_up).await {
             Ok(Ok(())) => tracing::info!(lease = name, "leadership released"),

@@ -124,7 +124,7 @@ impl Refusal {
 }
 
 /// The spec asks for what cannot be.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Mistake {
     pub field: String,
     pub value: String,

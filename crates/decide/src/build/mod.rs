@@ -45,7 +45,7 @@ pub enum Action {
     MarkResult { at: Version, result: Box<BuildResult> },
 }
 
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct Build;
 
 impl Kind for Build {

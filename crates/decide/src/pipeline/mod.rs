@@ -44,7 +44,7 @@ pub enum Action {
     },
 }
 
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct Pipeline;
 
 impl Kind for Pipeline {

@@ -30,12 +30,15 @@ pub fn diff(seen: &Observed, remembered: &Memory, layout: &Layout) -> Vec<Action
             actions.push(Action::Expose { revision, fingerprint: fingerprint() });
         }
     }
-    if let (Some((revision, claim)), Ok(order)) = (&layout.claim, &seen.order)
+    if let Some((revision, claim)) = &layout.claim
         && let Some(deployment) = seen.deployment(*revision)
-        && (deployment.claim.as_ref() != Some(claim) || deployment.replicas != order.replicas)
     {
-        let (at, claim) = (deployment.version.clone(), claim.clone());
-        actions.push(Action::Claim { revision: *revision, at, claim, replicas: order.replicas });
+        // Under an invalid spec only what was confirmed is nominated, with the pods it has.
+        let replicas = seen.order.as_ref().map_or(deployment.replicas.max(1), |o| o.replicas);
+        if deployment.claim.as_ref() != Some(claim) || deployment.replicas != replicas {
+            let (at, claim) = (deployment.version.clone(), claim.clone());
+            actions.push(Action::Claim { revision: *revision, at, claim, replicas });
+        }
     }
     for revision in &layout.retire {
         if let Some(deployment) = seen.deployment(*revision) {

@@ -128,7 +128,7 @@ pub fn may_retire(seen: &Observed, memory: &Memory, revision: Revision) -> bool 
     let (Some(service), Some(deployment)) = (&seen.service, seen.deployment(revision)) else { return false };
     let record = seen.record();
     let Ok(order) = &seen.order else { return false };
-    let drained = memory.unlisted.get(&revision).is_some_and(|t| seen.now.since(*t) >= order.drain);
+    let drained = memory.unlisted.get(&revision).is_some_and(|u| seen.now.since(u.time) >= order.drain);
     let given_up = memory.rejected.contains(&revision) && !seen.lost();
     let served_by_another = record.live.is_some() || given_up;
     deployment.replicas > 0

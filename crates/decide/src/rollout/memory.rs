@@ -3,7 +3,7 @@
 use switchyard_api::{
     Duration, Revision, Timestamp,
     condition::reason,
-    rollout::{Failed, Mark, Memory, Progress, ReleaseRef, Restored, Taken},
+    rollout::{Failed, Mark, Memory, Progress, ReleaseRef, Restored, Taken, Unlisted},
 };
 
 use super::{
@@ -160,11 +160,13 @@ fn acknowledge(seen: &Observed, memory: &mut Memory) {
     memory.rejected.extend(fenced);
 }
 
-/// The drain of a revision counts from the first time that neither the selector nor a slice named it.
+/// The drain of a revision counts from the first time that neither the selector nor a slice named it, and anew from
+/// every switch: one that this memory has not heard of may have made it live in between.
 fn unlisted(seen: &Observed, memory: &mut Memory) {
     let Some(service) = &seen.service else { return };
     let record = seen.record();
-    memory.unlisted.retain(|r, _| seen.deployment(*r).is_some_and(|d| d.replicas > 0));
+    let moved = record.moved.as_ref().map(|v| v.as_str().to_owned());
+    memory.unlisted.retain(|r, u| u.moved == moved && seen.deployment(*r).is_some_and(|d| d.replicas > 0));
     for (revision, _) in seen.revisions.iter().filter(|(_, s)| s.deployment.as_ref().is_some_and(|d| d.replicas > 0)) {
         let named = service.selects == Selects::Revision(*revision)
             || seen.listed(*revision) > 0
@@ -173,7 +175,7 @@ fn unlisted(seen: &Observed, memory: &mut Memory) {
         if named {
             memory.unlisted.remove(revision);
         } else {
-            memory.unlisted.entry(*revision).or_insert(seen.now);
+            memory.unlisted.entry(*revision).or_insert(Unlisted { time: seen.now, moved: moved.clone() });
         }
     }
 }

@@ -33,7 +33,7 @@ use crate::{Decision, Event, Kind, Version, Veto};
 pub enum Question {}
 
 /// One write on one object. Each holds the version that the decision saw, so that a late one is refused.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Action {
     /// The live Service, selecting nobody, with an empty record.
     CreateService,

@@ -11,7 +11,7 @@ use switchyard_api::{
 
 use crate::Mistake;
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Order {
     pub replicas: i32,
     /// Template and ports without released images, as a hash.
@@ -24,7 +24,7 @@ pub struct Order {
 }
 
 /// A container that runs what a Pipeline releases.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct ImageSlot {
     pub container: String,
     /// `namespace/name`.

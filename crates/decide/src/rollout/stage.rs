@@ -220,7 +220,8 @@ pub fn deadline(seen: &Observed, memory: &Memory) -> Option<Timestamp> {
     let unready = memory.unready_since.map(|t| t.plus(UNREADY_LIMIT));
     let delay =
         memory.confirmed.filter(|_| record.fallback.is_some()).zip(order).map(|(c, o)| c.time.plus(o.scale_down_delay));
-    let drains = memory.unlisted.values().zip(std::iter::repeat(order)).filter_map(|(t, o)| Some(t.plus(o?.drain)));
+    let drains =
+        memory.unlisted.values().zip(std::iter::repeat(order)).filter_map(|(u, o)| Some(u.time.plus(o?.drain)));
     let contended = contended_until(seen, memory);
     // What the controllers of Kubernetes have worked off is not watched, only read while a candidate stands.
     let behind = record

@@ -34,11 +34,11 @@ pub async fn apply(
         }
         Action::Record { at, next, select } => hand.record(at, next, select.as_ref()).await,
         Action::Deploy { revision, fingerprint, images, releases } => {
-            hand.still_means(seen, fingerprint)?;
+            still_means(seen, fingerprint)?;
             hand.create(&hand.deployment(*revision), &bodies::deployment(rollout, *revision, images, releases)).await
         }
         Action::Expose { revision, fingerprint } => {
-            hand.still_means(seen, fingerprint)?;
+            still_means(seen, fingerprint)?;
             let name = bodies::revision_name(rollout, *revision);
             let target = Target::named::<Service>(&hand.namespace, &name);
             hand.create(&target, &bodies::revision_service(rollout, *revision)).await
@@ -69,12 +69,6 @@ struct Hand<'a> {
 impl Hand<'_> {
     fn deployment(&self, revision: Revision) -> Target {
         Target::named::<Deployment>(&self.namespace, &bodies::revision_name(self.rollout, revision))
-    }
-
-    /// The body is built from the object at hand: it must be the one that was decided on.
-    fn still_means(&self, seen: &Observed, fingerprint: &str) -> Result<(), Refusal> {
-        let same = seen.order.as_ref().is_ok_and(|o| o.fingerprint == fingerprint);
-        if same { Ok(()) } else { Err(Refusal::Stale) }
     }
 
     async fn create(&self, target: &Target, body: &Value) -> Result<Vec<Written>, Refusal> {
@@ -135,7 +129,9 @@ impl Hand<'_> {
         let own = self.hands.caches.services.get(&self.namespace, &name).ok_or(Refusal::Stale)?;
         let of = |service: &Service| {
             let mut ports = service.spec.as_ref().and_then(|s| s.ports.clone()).unwrap_or_default();
-            ports.iter_mut().for_each(|p| p.node_port = None);
+            for port in &mut ports {
+                port.node_port = None;
+            }
             ports
         };
         let (wanted, there) = (of(&own), of(live));
@@ -191,6 +187,12 @@ impl Hand<'_> {
         written.push(self.hands.writer.delete(&self.deployment(revision), &seen).await?);
         Ok(written)
     }
+}
+
+/// The body is built from the object at hand: it must be the one that was decided on.
+fn still_means(seen: &Observed, fingerprint: &str) -> Result<(), Refusal> {
+    let same = seen.order.as_ref().is_ok_and(|o| o.fingerprint == fingerprint);
+    if same { Ok(()) } else { Err(Refusal::Stale) }
 }
 
 fn text(record: &Record) -> Result<String, Refusal> {

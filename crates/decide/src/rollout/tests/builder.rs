@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use switchyard_api::{
     CommitId, Duration, Revision, Timestamp,
     condition::{State, reason},
-    rollout::{Failed, Mark, Memory, Progress},
+    rollout::{Failed, Mark, Memory, Progress, Unlisted},
     template,
 };
 
@@ -250,7 +250,8 @@ impl Scene {
     }
     pub fn unlisted(self, r: Name) -> Self {
         self.with(|o| {
-            o.memory.unlisted.insert(r.revision(), o.now);
+            let moved = o.record().moved.map(|v| v.as_str().to_owned());
+            o.memory.unlisted.insert(r.revision(), Unlisted { time: o.now, moved });
         })
     }
     /// Container `web` runs what Pipeline default/shop releases.

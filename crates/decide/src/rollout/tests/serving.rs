@@ -103,6 +103,7 @@ fn a_mistake_in_the_spec_stops_no_protection() {
         ("put right", rollout("shop").settled(A).tampered(), vec!["record at 7: live A moved 7, select A"]),
         ("go back", ill.clone().next().after(seconds(30)), vec!["record at 7: live A moved 7 void B, select A"]),
         ("go back, failed before", ill.failed(B), vec!["record at 7: live A moved 7 void B, select A"]),
+        ("bring it up", rollout("shop").candidate(A).scaled(A, 2).confirmed(A), vec!["claim A under 6 with 2 at 5"]),
         ("bring back", rollout("shop").settled(A).lost_record(), vec!["record at 7: candidate A since 7"]),
         (
             "nothing new goes live",

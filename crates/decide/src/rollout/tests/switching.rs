@@ -2,6 +2,8 @@
 
 use switchyard_api::Duration;
 
+use crate::Version;
+
 use super::builder::{A, B, C, D, Scene, noon, rollout, seconds};
 
 type Steps = Vec<(&'static str, Scene, Vec<&'static str>)>;
@@ -97,8 +99,9 @@ fn a_drain_starts_anew_where_the_revision_is_named_again() {
     assert_eq!(alone().acts(), ["retire A at 5"]);
     assert_eq!(alone().listed(A, 1).acts(), [""; 0], "a slice lists it");
     assert!(!alone().listed(A, 1).remembers().unlisted.contains_key(&A.revision()));
+    assert_eq!(alone().record(|r| r.moved = Some(Version::new("6"))).acts(), [""; 0], "there was a switch since");
     assert_eq!(alone().wants(A).created(A).acts(), ["record at 7: live B candidate A since 7"], "it is wanted again");
-    let claimed_later = alone().child(A, |c| c.deployment.as_mut().unwrap().claim = Some(crate::Version::new("7")));
+    let claimed_later = alone().child(A, |c| c.deployment.as_mut().unwrap().claim = Some(Version::new("7")));
     assert_eq!(claimed_later.acts(), [""; 0], "claimed under a nomination that this view of the Service is older than");
 }
 

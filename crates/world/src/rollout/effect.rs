@@ -1,0 +1,135 @@
+//! What each write does, and when it is refused.
+
+use switchyard_api::{Revision, rollout::Memory};
+use switchyard_decide::{
+    Refusal, Version,
+    rollout::{Action, Record, Selects},
+};
+
+use super::{Child, Cluster, Deployment, Service, after};
+
+impl Cluster {
+    /// The status write of what is to be remembered, conditional on the version that the decision saw.
+    pub fn report(&mut self, at: &Version, memory: &Memory) -> Result<(), Refusal> {
+        fresh(at, &self.rollout.version)?;
+        self.rollout.memory.clone_from(memory);
+        self.rollout.version = after(&self.rollout.version);
+        Ok(())
+    }
+
+    /// The look and then the write, with nothing in between.
+    pub fn effect(&mut self, action: &Action) -> Result<(), Refusal> {
+        self.look(action)?;
+        self.write(action)
+    }
+
+    /// What is read live right before the write, of other objects than the one that is written.
+    pub fn look(&self, action: &Action) -> Result<(), Refusal> {
+        match action {
+            Action::Retire { revision, .. } | Action::Delete { revision, .. } => {
+                let named = Selects::Revision(*revision);
+                if self.selects() == named || self.endpoints.listed == named { Err(Refusal::Stale) } else { Ok(()) }
+            }
+            Action::CreateService
+            | Action::Record { .. }
+            | Action::Deploy { .. }
+            | Action::Expose { .. }
+            | Action::Claim { .. }
+            | Action::Scale { .. } => Ok(()),
+        }
+    }
+
+    /// One conditional write on one object.
+    pub fn write(&mut self, action: &Action) -> Result<(), Refusal> {
+        match action {
+            Action::CreateService => self.create_service(),
+            Action::Record { at, next, select } => self.patch_service(at, next, select.as_ref()),
+            Action::Deploy { revision, releases, .. } => {
+                let created = self.now;
+                let child = self.ours(*revision)?;
+                absent(child.deployment.is_some())?;
+                child.versions = child.versions.saturating_add(1);
+                let version = Version::new(child.versions.to_string());
+                let releases = releases.clone();
+                child.deployment = Some(Deployment { version, created, claim: None, replicas: 0, releases });
+                Ok(())
+            }
+            Action::Expose { revision, .. } => {
+                let child = self.ours(*revision)?;
+                absent(child.exposed)?;
+                child.exposed = true;
+                Ok(())
+            }
+            Action::Claim { revision, at, claim, replicas } => self.change(*revision, at, |d| {
+                d.claim = Some(claim.clone());
+                d.replicas = *replicas;
+            }),
+            Action::Scale { revision, at, replicas } => self.change(*revision, at, |d| d.replicas = *replicas),
+            Action::Retire { revision, at } => self.change(*revision, at, |d| d.replicas = 0),
+            Action::Delete { revision, at } => {
+                self.change(*revision, at, |d| d.replicas = 0)?;
+                let child = self.ours(*revision)?;
+                (child.deployment, child.exposed) = (None, false);
+                Ok(())
+            }
+        }
+    }
+
+    fn create_service(&mut self) -> Result<(), Refusal> {
+        absent(self.service.is_some())?;
+        let record = Some(Record { owner: self.setting.uid.clone(), ..Record::default() });
+        self.service = Some(Service { version: Version::new("1"), foreign: None, record, selects: Selects::Nobody });
+        Ok(())
+    }
+
+    fn patch_service(&mut self, at: &Version, next: &Record, select: Option<&Selects>) -> Result<(), Refusal> {
+        let service = self.service.as_mut().ok_or(Refusal::Stale)?;
+        fresh(at, &service.version)?;
+        service.record = Some(next.clone());
+        if let Some(select) = select {
+            service.selects = select.clone();
+        }
+        service.version = after(&service.version);
+        Ok(())
+    }
+
+    /// A write on a Deployment. Pods that are too many are gone at once, which is the worst they can do.
+    fn change(
+        &mut self,
+        revision: Revision,
+        at: &Version,
+        change: impl FnOnce(&mut Deployment),
+    ) -> Result<(), Refusal> {
+        let child = self.children.get_mut(&revision).ok_or(Refusal::Stale)?;
+        let Child { deployment, versions, .. } = child;
+        let deployment = deployment.as_mut().filter(|d| d.version == *at).ok_or(Refusal::Stale)?;
+        change(deployment);
+        *versions = versions.saturating_add(1);
+        deployment.version = Version::new(versions.to_string());
+        let wanted = deployment.replicas;
+        if let Some(pods) = self.endpoints.pods.get_mut(&revision) {
+            pods.ready = pods.ready.min(wanted);
+        }
+        if wanted == 0 {
+            self.endpoints.pods.remove(&revision);
+        }
+        Ok(())
+    }
+
+    fn ours(&mut self, revision: Revision) -> Result<&mut Child, Refusal> {
+        let child = self.children.entry(revision).or_default();
+        match &child.conflict {
+            Some(other) => Err(Refusal::Owned(other.clone())),
+            None => Ok(child),
+        }
+    }
+}
+
+fn fresh(at: &Version, is: &Version) -> Result<(), Refusal> {
+    if at == is { Ok(()) } else { Err(Refusal::Stale) }
+}
+
+/// What exists cannot be created.
+fn absent(exists: bool) -> Result<(), Refusal> {
+    if exists { Err(Refusal::Stale) } else { Ok(()) }
+}

@@ -1,0 +1,154 @@
+//! One Rollout with its live Service, its revisions and their pods.
+//!
+//! The parts of a [`Cluster`] are what a controller watches separately. A view whose parts are of different ages is a
+//! [`Cluster`] too, so [`Cluster::see`] serves both for the truth and for what a lagging cache holds of it.
+
+mod by_itself;
+mod effect;
+mod rest;
+mod see;
+mod settle;
+
+use std::collections::BTreeMap;
+
+pub use settle::{Round, Settled, Write};
+use switchyard_api::{
+    Revision, Timestamp,
+    rollout::{Memory, ReleaseRef},
+};
+use switchyard_decide::{
+    Mistake, Version,
+    rollout::{Offer, Order, Record, Selects},
+};
+
+/// Everything a Rollout's controller reads or writes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Cluster {
+    pub now: Timestamp,
+    pub setting: Setting,
+    pub rollout: Rollout,
+    pub service: Option<Service>,
+    pub children: BTreeMap<Revision, Child>,
+    pub endpoints: Endpoints,
+}
+
+/// What stays as it is while the controller works.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Setting {
+    /// `namespace/name` of the Rollout.
+    pub name: String,
+    pub uid: String,
+    /// When the operator began to look.
+    pub started: Timestamp,
+    /// By `namespace/name` of the Pipeline.
+    pub offers: BTreeMap<String, Offer>,
+}
+
+/// The Rollout itself: its spec, and the memory in its status.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Rollout {
+    pub version: Version,
+    pub order: Result<Order, Mistake>,
+    pub memory: Memory,
+}
+
+/// The live Service.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Service {
+    pub version: Version,
+    /// Who it belongs to if not to this Rollout, in words.
+    pub foreign: Option<String>,
+    pub record: Option<Record>,
+    pub selects: Selects,
+}
+
+/// A revision's two objects.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Child {
+    pub deployment: Option<Deployment>,
+    /// Its headless Service exists.
+    pub exposed: bool,
+    /// Who they belong to if not to this Rollout, in words.
+    pub conflict: Option<String>,
+    /// How many versions this name has had: one that is made again starts after the last.
+    pub versions: u32,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Deployment {
+    pub version: Version,
+    pub created: Timestamp,
+    pub claim: Option<Version>,
+    pub replicas: i32,
+    pub releases: Vec<ReleaseRef>,
+}
+
+/// What runs, and what the slices of the Services say of it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Endpoints {
+    pub pods: BTreeMap<Revision, Pods>,
+    /// Whose pods the live Service's slices list: what its selector meant when the slice controller last looked.
+    pub listed: Selects,
+}
+
+/// Ready pods of a revision, as its own slices list them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Pods {
+    pub ready: i32,
+    /// The claim under which they became ready. Their controllers have seen the Deployment up to there.
+    pub under: Option<Version>,
+}
+
+impl Cluster {
+    /// A Rollout that was just created, at `now`.
+    pub fn new(setting: Setting, order: Order, now: Timestamp) -> Self {
+        Self {
+            now,
+            setting,
+            rollout: Rollout { version: Version::new("1"), order: Ok(order), memory: Memory::default() },
+            service: None,
+            children: BTreeMap::new(),
+            endpoints: Endpoints { pods: BTreeMap::new(), listed: Selects::Nobody },
+        }
+    }
+
+    pub fn deployment(&self, revision: Revision) -> Option<&Deployment> {
+        self.children.get(&revision).and_then(|c| c.deployment.as_ref())
+    }
+    pub fn ready(&self, revision: Revision) -> i32 {
+        self.endpoints.pods.get(&revision).map_or(0, |p| p.ready)
+    }
+    /// Pods of this revision are wanted.
+    pub fn is_up(&self, revision: Revision) -> bool {
+        self.deployment(revision).is_some_and(|d| d.replicas > 0)
+    }
+    pub fn selects(&self) -> Selects {
+        self.service.as_ref().map_or(Selects::Nobody, |s| s.selects.clone())
+    }
+
+    /// Somebody changes the spec.
+    pub fn edit(&mut self, order: Result<Order, Mistake>) {
+        self.rollout.order = order;
+        self.rollout.version = after(&self.rollout.version);
+    }
+    /// Somebody removes the record; the selector stays.
+    pub fn lose_record(&mut self) {
+        if let Some(service) = &mut self.service {
+            service.record = None;
+            service.version = after(&service.version);
+        }
+    }
+    /// Somebody writes a selector.
+    pub fn tamper(&mut self, selects: Selects) {
+        if let Some(service) = &mut self.service {
+            service.selects = selects;
+            service.version = after(&service.version);
+        }
+    }
+}
+
+/// The version after this one. One object's versions count by one here: decisions only compare those of one object.
+fn after(version: &Version) -> Version {
+    let last: u64 = version.as_str().parse().unwrap_or(0);
+    Version::new(last.saturating_add(1).to_string())
+}

@@ -1,0 +1,56 @@
+//! Where a Rollout may come to rest. Written from the user's side, apart from the rules that lead there.
+
+use switchyard_api::Revision;
+use switchyard_decide::rollout::Selects;
+
+use super::Cluster;
+
+impl Cluster {
+    /// Whether silence is right here, given whose pods become ready; and if not, what is missing.
+    pub fn rests(&self, healthy: impl Fn(Revision) -> bool) -> Result<(), &'static str> {
+        let memory = &self.rollout.memory;
+        let Some(service) = &self.service else { return Err("there is no live Service") };
+        if service.foreign.is_some() {
+            return Ok(());
+        }
+        let confirmed = memory.confirmed.map(|c| c.revision);
+        let Some(record) = &service.record else {
+            return confirmed.map_or(Ok(()), |_| Err("the record is lost, and what it should say is known"));
+        };
+        if !memory.failed.keys().all(|r| memory.rejected.contains(r) && record.void.contains(r)) {
+            return Err("a revision failed and was not given up for good");
+        }
+        if record.live.is_some() && service.selects != Selects::from(record.live) {
+            return Err("selector and record disagree");
+        }
+        let wanted = self.rollout.order.as_ref().ok().filter(|o| o.replicas > 0).and_then(|o| o.wanted(memory).ok());
+        let goal = match wanted {
+            Some(wanted) if !memory.rejected.contains(&wanted) => Some(wanted),
+            Some(_) => confirmed.filter(|c| !memory.rejected.contains(c)),
+            None => record.live.or(confirmed),
+        };
+        if goal.is_some_and(|g| confirmed == Some(g) && !healthy(g)) {
+            return Ok(()); // said in status: what was proven once is not given up, but waited for
+        }
+        if goal.is_some() && record.live != goal {
+            return Err("the goal is not live");
+        }
+        if wanted.is_some() && goal.is_some() && confirmed != goal {
+            return Err("what is live and wanted is not confirmed");
+        }
+        if record.candidate.is_some() || (confirmed == goal && record.fallback.is_some()) {
+            return Err("a slot is held for nothing");
+        }
+        let replicas = self.rollout.order.as_ref().ok().map(|o| o.replicas);
+        for revision in self.children.keys() {
+            let has = self.deployment(*revision).map_or(0, |d| d.replicas);
+            if !record.holds(*revision) && has > 0 && replicas.is_some() {
+                return Err("pods run for nothing");
+            }
+            if record.live == Some(*revision) && replicas.is_some_and(|n| n != has) {
+                return Err("what is live has another size than the spec says");
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,88 @@
+//! `docs/spec` has a page for each kind: nothing that a user can write, or read as a reason, may be missing there.
+
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use std::{collections::BTreeSet, fs, path::PathBuf};
+
+use kube::CustomResourceExt;
+use serde_json::Value;
+use switchyard_api::{Build, Pipeline, Rollout, report::Reason};
+
+fn repository() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+fn page(kind: &str) -> String {
+    fs::read_to_string(repository().join("docs/spec").join(format!("{kind}.md"))).unwrap()
+}
+
+/// Whether the page has the word in code: alone, or as part of a path such as `source.git.url`.
+fn says(page: &str, word: &str) -> bool {
+    let part = |c: char| !(c.is_ascii_alphanumeric() || c == '_');
+    // Blocks in three backquotes are examples, and count too.
+    page.replace("```", "`").split('`').skip(1).step_by(2).any(|code| code.split(part).any(|w| w == word))
+}
+
+/// The names of all fields beneath a schema that is ours. What users pass on to Kubernetes is not.
+fn fields(schema: &Value, found: &mut BTreeSet<String>) {
+    for (name, below) in schema["properties"].as_object().into_iter().flatten() {
+        found.insert(name.clone());
+        if name != "template" {
+            fields(below, found);
+        }
+    }
+    if schema["items"].is_object() {
+        fields(&schema["items"], found);
+    }
+}
+
+#[test]
+fn every_field_is_on_its_kinds_page() {
+    for (kind, crd) in [("pipeline", Pipeline::crd()), ("build", Build::crd()), ("rollout", Rollout::crd())] {
+        let schema = serde_json::to_value(&crd).unwrap()["spec"]["versions"][0]["schema"]["openAPIV3Schema"].take();
+        let mut names = BTreeSet::new();
+        fields(&schema["properties"]["spec"], &mut names);
+        names.extend(schema["properties"]["status"]["properties"].as_object().unwrap().keys().cloned());
+        // Said once, on the page of Build: a Pipeline's recipe is the same.
+        let mut text = page(kind);
+        if kind == "pipeline" {
+            text.push_str(&page("build"));
+        }
+        // In every status, as Kubernetes has it.
+        names.remove("observedGeneration");
+        let missing: Vec<&String> = names.iter().filter(|n| !says(&text, n)).collect();
+        assert!(missing.is_empty(), "not in docs/spec/{kind}.md: {missing:?}");
+    }
+}
+
+#[test]
+fn every_reason_of_a_failed_build_is_in_its_table() {
+    let page = page("build");
+    let ours = switchyard_decide::build::REASONS.iter().map(|(reason, ..)| *reason);
+    let missing: Vec<&str> =
+        ours.chain(Reason::ALL.iter().map(|r| r.as_str())).filter(|reason| !says(&page, reason)).collect();
+    assert!(missing.is_empty(), "not in docs/spec/build.md: {missing:?}");
+}
+
+#[test]
+fn every_reason_of_a_condition_is_on_some_page() {
+    let pages = ["pipeline", "build", "rollout"].map(page).concat();
+    let source = fs::read_to_string(repository().join("crates/api/src/condition.rs")).unwrap();
+    let (_, reasons) = source.split_once("pub mod reason {").unwrap();
+    let (reasons, _) = reasons.split_once('}').unwrap();
+    let reasons: Vec<&str> = reasons.lines().filter_map(|l| l.split('"').nth(1)).collect();
+    assert!(reasons.len() > 10, "{reasons:?}");
+    let missing: Vec<&&str> = reasons.iter().filter(|r| !says(&pages, r)).collect();
+    assert!(missing.is_empty(), "on no page of docs/spec: {missing:?}");
+}
+
+#[test]
+fn a_word_counts_whole_and_in_code() {
+    let page = "`source.git.url` and `a[]`\n```yaml\nkey: {name: x}\n```\nplain";
+    for word in ["source", "url", "a", "key", "name"] {
+        assert!(says(page, word), "{word}");
+    }
+    for word in ["sour", "and", "plain"] {
+        assert!(!says(page, word), "{word}");
+    }
+}
