@@ -98,6 +98,8 @@ impl Page {
                             {"name": "POD_NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
                         ],
                         "ports": [{"name": "http", "containerPort": 8080}],
+                        // A share of the processor, or whatever is compiled beside it starves it.
+                        "resources": {"requests": {"cpu": "50m"}},
                         "readinessProbe": {"httpGet": {"path": "/healthz", "port": "http"}, "periodSeconds": 1},
                     }],
                 }},

@@ -221,7 +221,7 @@ async fn the_whole_path_survives_kills_at_some_of_its_writes() {
         all.truncate(SAMPLE);
         // Digests and commits differ from run to run, so the ends are not compared; that there is one release live,
         // built once, is part of the story.
-        sweep("kill-path", all, 2, push_to_live, |ending| {
+        sweep("kill-path", all, 3, push_to_live, |ending| {
             let mut wrong = twice(ending);
             if ending.jobs_created.len() != 4 {
                 wrong.push(format!("one Job for each step: {:?}", ending.jobs_created));
