@@ -12,7 +12,8 @@ unexport KUBECONFIG
 
 help: ## List what can be made
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
-	@echo "Settings: SWITCHYARD_CONTEXT and SWITCHYARD_REGISTRY make the demo use a cluster of yours; see docs/."
+	@echo "Settings: with SWITCHYARD_CONTEXT and SWITCHYARD_REGISTRY the demo runs on a cluster of yours, and says what else it"
+	@echo "needs. SWITCHYARD_SAMPLE=all kills the operator at every write of the whole path in test-e2e, which takes an hour."
 
 toolchain: ## Check that Rust and Go are there in the versions this needs
 	@e2e/run/toolchain

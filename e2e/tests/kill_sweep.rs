@@ -27,7 +27,7 @@ use tokio::{sync::Mutex, time::Instant};
 const AT_ONCE: usize = 6;
 /// The same on every run, so that a failure can be seen again; another may be given by SWITCHYARD_SEED.
 const SEED: u64 = 7;
-/// Of the whole path, which takes a minute, that many faults.
+/// Of the whole path, which takes a minute, that many faults; SWITCHYARD_SAMPLE says otherwise (`all` takes an hour).
 const SAMPLE: usize = 6;
 /// The operator has come to rest when it has written nothing for this long.
 const REST: Duration = Duration::from_secs(3);
@@ -213,12 +213,17 @@ async fn the_whole_path_survives_kills_at_some_of_its_writes() {
         let clean = run(Plan::Never, "kill-path", push_to_live).await;
         println!("without a fault, {} s:\n{}", clean.took.as_secs(), lines(&clean.writes));
         assert_eq!(clean.jobs_created.len(), 4, "a check and an image, twice: {:?}", clean.jobs_created);
-        let seed = std::env::var("SWITCHYARD_SEED").ok().and_then(|s| s.parse().ok()).unwrap_or(SEED);
+        let setting = |name: &str| std::env::var(name).ok();
+        let seed = setting("SWITCHYARD_SEED").and_then(|s| s.parse().ok()).unwrap_or(SEED);
+        let sample = match setting("SWITCHYARD_SAMPLE").as_deref() {
+            Some("all") => usize::MAX,
+            other => other.and_then(|s| s.parse().ok()).unwrap_or(SAMPLE),
+        };
         println!("the sample has seed {seed}");
         let mut random = fastrand::Rng::with_seed(seed);
         let mut all: Vec<Plan> = (1..=clean.writes.len()).flat_map(|n| [Plan::Before(n), Plan::After(n)]).collect();
         random.shuffle(&mut all);
-        all.truncate(SAMPLE);
+        all.truncate(sample);
         // Digests and commits differ from run to run, so the ends are not compared; that there is one release live,
         // built once, is part of the story.
         sweep("kill-path", all, 3, push_to_live, |ending| {
