@@ -5,6 +5,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
 unexport KUBECONFIG
+RELEASE := cargo build --quiet --locked --release --package switchyard-operator --package switchyard-worker
 
 # From Make's own point of view none of this is a file.
 .PHONY: help cluster cluster-down demo test test-unit test-e2e test-all model generate lint image install toolchain
@@ -47,7 +48,9 @@ lint: toolchain ## Formatting, clippy without a warning, generated files current
 	@e2e/run/test lint
 
 image: toolchain cluster ## Build the operator's image and push it to the test cluster's registry
+	@$(RELEASE)
 	@cargo run --quiet --package switchyard-e2e --bin install -- image
 
 install: toolchain cluster ## Install the operator and its CRDs in the test cluster by their charts
+	@$(RELEASE)
 	@cargo run --quiet --package switchyard-e2e --bin install

@@ -185,15 +185,17 @@ impl Source {
     }
 }
 
-/// What a Build does with such a source.
-pub fn recipe(ground: &Ground, repository: &str) -> Value {
+/// What a Build does with such a source. Each test pushes to a repository of its own: two that push the same commit at the
+/// same time would move each other's tag.
+fn recipe(place: &Place, name: &str) -> Value {
+    let ground = &place.ground;
     json!({
         "imagePullSecrets": [{"name": PULL}],
         "checks": [{"name": "unit", "job": {
             "image": ground.setting("IMAGE_BASE_PYTHON"),
             "command": ["python3", "-m", "pytest", "-q", "-p", "no:cacheprovider"]}}],
         "images": [{
-            "name": "web", "repository": format!("{}/{repository}", ground.setting("REGISTRY")),
+            "name": "web", "repository": format!("{}/{}/{name}", ground.setting("REGISTRY"), place.namespace),
             "secretRef": {"name": PUSH}}],
     })
 }
@@ -212,7 +214,7 @@ pub fn released_rollout(ground: &Ground, page: &Page, pipeline: &str) -> Value {
 }
 
 /// A Pipeline of such a source into these Rollouts, each an environment of its own, in order.
-pub fn pipeline(ground: &Ground, name: &str, url: &str, rollouts: &[&str]) -> Value {
+pub fn pipeline(place: &Place, name: &str, url: &str, rollouts: &[&str]) -> Value {
     let environments: Vec<Value> =
         rollouts.iter().map(|rollout| json!({"name": rollout, "rolloutRefs": [{"name": rollout}]})).collect();
     json!({
@@ -220,15 +222,15 @@ pub fn pipeline(ground: &Ground, name: &str, url: &str, rollouts: &[&str]) -> Va
         "metadata": {"name": name},
         "spec": {
             "source": {"git": {"url": url, "ref": {"branch": "main"}, "secretRef": {"name": GIT}, "interval": "2s"}},
-            "build": recipe(ground, name),
+            "build": recipe(place, name),
             "environments": environments,
         },
     })
 }
 
 /// A Build of one commit, as a person makes it.
-pub fn build(ground: &Ground, name: &str, url: &str, commit: &str) -> Value {
-    let mut spec = recipe(ground, name);
+pub fn build(place: &Place, name: &str, url: &str, commit: &str) -> Value {
+    let mut spec = recipe(place, name);
     spec["source"] = json!({"git": {"url": url, "commit": commit, "branch": "main", "secretRef": {"name": GIT}}});
     json!({"apiVersion": format!("{GROUP}/{VERSION}"), "kind": "Build", "metadata": {"name": name}, "spec": spec})
 }

@@ -11,24 +11,17 @@ use tokio::fs;
 use crate::{
     app::PULL,
     ground::{Ground, SYSTEM, root},
-    process::{command, feed, run},
+    process::{feed, run},
 };
 
 const BINARIES: [&str; 2] = ["switchyard-operator", "switchyard-worker"];
 /// Of the image in the cluster's registry.
 const NAME: &str = "switchyard";
 
-/// Where cargo leaves the operator and the worker.
+/// Where `cargo build --release` leaves the operator and the worker. (Whoever starts us builds them: cargo within cargo
+/// hands its environment down, and some build scripts then begin anew.)
 pub fn binary(name: &str) -> PathBuf {
     root().join("target/release").join(name)
-}
-
-/// A release build of both. Nothing happens if they are current.
-pub async fn build() -> Result<()> {
-    let packages = BINARIES.iter().flat_map(|name| ["--package", name]);
-    let mut cargo = command("cargo");
-    cargo.current_dir(root()).args(["build", "--quiet", "--release"]).args(packages);
-    run(&mut cargo).await.context("build the operator and the worker").map(drop)
 }
 
 /// The operator's image in the cluster's registry, `host/name:tag`; made only if there is none of these binaries yet.

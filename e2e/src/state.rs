@@ -11,7 +11,7 @@ use switchyard_api::{
 use crate::place::Place;
 
 /// Members that no two runs share.
-const PASSING: [&str; 17] = [
+const PASSING: [&str; 18] = [
     "lastTransitionTime",
     "observedGeneration",
     "since",
@@ -29,6 +29,7 @@ const PASSING: [&str; 17] = [
     "unlisted",
     "pipelineUid",
     "uid",
+    "owner",
 ];
 
 /// Of everything that is ours in this namespace.

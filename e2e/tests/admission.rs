@@ -76,7 +76,7 @@ async fn rollouts() {
 async fn builds() {
     in_a_namespace("admission", async |place| {
         let url = "https://git.example.com/shop.git";
-        let base = build(&place.ground, "shop", url, &"c".repeat(40));
+        let base = build(&place, "shop", url, &"c".repeat(40));
         let twice = |list: &str| {
             let one = base["spec"][list][0].clone();
             json!([one, one])
@@ -120,7 +120,7 @@ async fn builds() {
 async fn a_build_is_never_changed() {
     in_a_namespace("admission", async |place| {
         // Nothing listens there, so nothing is built.
-        let base = build(&place.ground, "shop", "http://127.0.0.1:1/shop.git", &"c".repeat(40));
+        let base = build(&place, "shop", "http://127.0.0.1:1/shop.git", &"c".repeat(40));
         place.apply(&base).await.unwrap();
         let other = with(&base, "/spec/source/git/commit", json!("d".repeat(40)));
         let mut apply = place.kubectl(&["apply", "--dry-run=server", "-f", "-"]);
@@ -134,7 +134,7 @@ async fn a_build_is_never_changed() {
 #[ignore = "needs the test cluster"]
 async fn pipelines() {
     in_a_namespace("admission", async |place| {
-        let base = pipeline(&place.ground, "shop", "https://git.example.com/shop.git", &["staging", "production"]);
+        let base = pipeline(&place, "shop", "https://git.example.com/shop.git", &["staging", "production"]);
         let after = |name: &str| json!({"environments": [name]});
         let first = base["spec"]["environments"][0].clone();
         each_is_refused(

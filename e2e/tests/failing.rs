@@ -56,7 +56,7 @@ async fn a_failing_test_stops_the_line() {
         files.push(("test_wrong.py", "def test_wrong():\n    assert 1 + 1 == 3, 'arithmetic is off'\n".to_owned()));
         let (repository, _) = repository(&place, &files).await;
         place.apply(&released_rollout(&place.ground, &Page::new("shop", ""), "shop")).await.unwrap();
-        place.apply(&pipeline(&place.ground, "shop", &repository.url, &["shop"])).await.unwrap();
+        place.apply(&pipeline(&place, "shop", &repository.url, &["shop"])).await.unwrap();
         let build = place.until("a Build", 20, async || place.list::<Build>("").await.pop()).await;
 
         let failure = failure(&place, &build.name_any(), 90).await;
@@ -91,7 +91,7 @@ async fn a_broken_dockerfile_says_which_line() {
         let broken = "RUN echo the paint is still wet && exit 137";
         files.push(("Dockerfile", Source::dockerfile(&place.ground, broken)));
         let (repository, commit) = repository(&place, &files).await;
-        place.apply(&build(&place.ground, "shop", &repository.url, &commit)).await.unwrap();
+        place.apply(&build(&place, "shop", &repository.url, &commit)).await.unwrap();
 
         let failure = failure(&place, "shop", 120).await;
         assert_eq!(failure.class, Class::User);
@@ -109,8 +109,8 @@ async fn refused_git_credentials_are_named_by_pipeline_and_build() {
         place.equip().await;
         let (repository, commit) = repository(&place, &Source::good(&place.ground, "one")).await;
         place.git_secret(GIT, "reader", "not-the-password").await;
-        place.apply(&pipeline(&place.ground, "shop", &repository.url, &["shop"])).await.unwrap();
-        place.apply(&build(&place.ground, "by-hand", &repository.url, &commit)).await.unwrap();
+        place.apply(&pipeline(&place, "shop", &repository.url, &["shop"])).await.unwrap();
+        place.apply(&build(&place, "by-hand", &repository.url, &commit)).await.unwrap();
 
         let failure = failure(&place, "by-hand", 90).await;
         assert_eq!(failure.class, Class::User);
@@ -140,7 +140,7 @@ async fn a_secret_that_nobody_granted_is_asked_for() {
     in_a_namespace("failing-grant", async |place| {
         place.equip().await;
         place.grant(&[PUSH]).await;
-        place.apply(&pipeline(&place.ground, "shop", "http://git.forge.svc/none.git", &["shop"])).await.unwrap();
+        place.apply(&pipeline(&place, "shop", "http://git.forge.svc/none.git", &["shop"])).await.unwrap();
         let pipeline = place
             .until_object::<Pipeline>("shop", "it says that it may not read the Secret", 30, |pipeline| {
                 let conditions = pipeline.status.as_ref().map(|s| s.conditions.as_slice()).unwrap_or_default();
@@ -171,7 +171,7 @@ async fn refused_registry_credentials_end_the_push() {
         let registry = place.ground.setting("REGISTRY");
         let wrong = json!({"auths": {registry: {"username": "push", "password": "not-the-password"}}});
         place.dockerconfig_secret(PUSH, &wrong.to_string()).await;
-        place.apply(&build(&place.ground, "shop", &repository.url, &commit)).await.unwrap();
+        place.apply(&build(&place, "shop", &repository.url, &commit)).await.unwrap();
 
         let failure = failure(&place, "shop", 150).await;
         assert_eq!(failure.class, Class::User);

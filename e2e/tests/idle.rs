@@ -33,7 +33,7 @@ async fn over_a_quiet_minute_the_operator_writes_its_lease_and_lists_nothing() {
         let repository = Repository::create(&ground, &format!("{}/shop", place.namespace)).await.unwrap();
         repository.commit(&Source::good(&ground, "one"), "feat: a page").await.unwrap();
         place.apply(&released_rollout(&ground, &Page::new("shop", ""), "shop")).await.unwrap();
-        place.apply(&pipeline(&ground, "shop", &repository.url, &["shop"])).await.unwrap();
+        place.apply(&pipeline(&place, "shop", &repository.url, &["shop"])).await.unwrap();
         place.until_healthy("shop", 240).await;
         place
             .until_object::<Pipeline>("shop", "it waits for nothing", 30, |pipeline| {

@@ -24,7 +24,7 @@ use switchyard_e2e::{
 use tokio::{sync::Mutex, time::Instant};
 
 /// So many stories are told at a time, each in a namespace with an operator of its own.
-const AT_ONCE: usize = 4;
+const AT_ONCE: usize = 6;
 /// The same on every run, so that a failure can be seen again; another may be given by SWITCHYARD_SEED.
 const SEED: u64 = 7;
 /// Of the whole path, which takes a minute, that many faults.
@@ -129,7 +129,7 @@ async fn push_to_live(place: &Place, _: &Hosted) -> Running {
     let repository = Repository::create(&place.ground, &format!("{}/shop", place.namespace)).await.unwrap();
     repository.commit(&Source::good(&place.ground, "one"), "feat: a page").await.unwrap();
     place.apply(&released_rollout(&place.ground, &Page::new("shop", "").blue_stays("1s", "2s"), "shop")).await.unwrap();
-    place.apply(&pipeline(&place.ground, "shop", &repository.url, &["shop"])).await.unwrap();
+    place.apply(&pipeline(place, "shop", &repository.url, &["shop"])).await.unwrap();
     let load = load_when_it_can(place, "shop").await;
     place.until_healthy("shop", 300).await;
     repository.commit(&Source::good(&place.ground, "two"), "feat: a second page").await.unwrap();

@@ -49,7 +49,7 @@ async fn a_push_goes_live_in_one_environment_after_the_other() {
         tell.say(&place.table().await);
         assert!(waiting.status.unwrap().live.is_none());
 
-        place.apply(&pipeline(&ground, "shop", &repository.url, &["staging", "production"])).await.unwrap();
+        place.apply(&pipeline(&place, "shop", &repository.url, &["staging", "production"])).await.unwrap();
         let build = place.until("a Build of the head", 20, async || place.list::<Build>("").await.pop()).await;
         let name = build.name_any();
         assert!(name.starts_with(&format!("shop-{}-", build.spec.source.git.commit.short())), "{name}");

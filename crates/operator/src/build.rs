@@ -175,7 +175,7 @@ impl BuildHands {
             pod: pod.as_ref().map(|p| p.name_any()),
             pod_ended: pod.as_ref().is_none_or(|p| pods::has_ended(p)),
             lost: pod.as_ref().and_then(|p| pods::lost(p)),
-            problem: pod.as_ref().and_then(|p| pods::problem(p)).or_else(|| not_created(job)),
+            problem: pod.as_ref().and_then(|p| pods::cannot_start(p)).or_else(|| not_created(job)),
             containers: pod.as_ref().map(|p| containers(p)).unwrap_or_default(),
         }
     }

@@ -18,16 +18,27 @@ pub fn has_ended(pod: &Pod) -> bool {
 /// Waiting reasons that are the normal course of things.
 const NORMAL: [&str; 2] = ["ContainerCreating", "PodInitializing"];
 
-/// Why a pod does not start or is not ready, in the cluster's words; none while nothing is wrong yet.
+/// Why a pod is not ready, in the cluster's words; none while nothing is wrong yet.
 pub fn problem(pod: &Pod) -> Option<String> {
+    cannot_start(pod).or_else(|| containers(pod).find_map(unready))
+}
+
+fn containers(pod: &Pod) -> impl Iterator<Item = &ContainerStatus> {
+    let status = pod.status.as_ref();
+    let init = status.and_then(|s| s.init_container_statuses.as_ref());
+    let main = status.and_then(|s| s.container_statuses.as_ref());
+    init.into_iter().flatten().chain(main.into_iter().flatten())
+}
+
+/// Why a pod does not start, in the cluster's words.
+pub fn cannot_start(pod: &Pod) -> Option<String> {
     let status = pod.status.as_ref()?;
     let unschedulable = status.conditions.iter().flatten().find(|c| c.type_ == "PodScheduled" && c.status == "False");
     if let Some(condition) = unschedulable {
         let reason = condition.reason.clone().unwrap_or_default();
         return Some(sentence(&reason, condition.message.as_deref()));
     }
-    let containers = status.init_container_statuses.iter().flatten().chain(status.container_statuses.iter().flatten());
-    containers.clone().find_map(waiting).or_else(|| containers.clone().find_map(unready))
+    containers(pod).find_map(waiting)
 }
 
 fn waiting(container: &ContainerStatus) -> Option<String> {
@@ -62,4 +73,43 @@ pub fn lost(pod: &Pod) -> Option<String> {
     let reason = status.reason.clone().or_else(|| disrupted.and_then(|c| c.reason.clone()))?;
     let message = status.message.clone().or_else(|| disrupted.and_then(|c| c.message.clone()));
     Some(sentence(&reason, message.as_deref()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pod(status: &serde_json::Value) -> Pod {
+        serde_json::from_value(serde_json::json!({"metadata": {"name": "p"}, "status": status})).unwrap()
+    }
+    fn container(state: &serde_json::Value) -> serde_json::Value {
+        serde_json::json!({"name": "web", "image": "i", "imageID": "", "ready": false, "restartCount": 2, "state": state})
+    }
+
+    #[test]
+    fn a_running_step_is_no_problem_and_an_unready_server_is() {
+        let running = pod(&serde_json::json!({"containerStatuses": [container(&serde_json::json!({"running": {}}))]}));
+        assert_eq!(cannot_start(&running), None);
+        assert!(problem(&running).unwrap().contains("readiness probe does not succeed, after 2 restarts"));
+    }
+
+    #[test]
+    fn what_keeps_a_pod_from_starting_is_told_in_the_clusters_words() {
+        let unschedulable = serde_json::json!({"conditions": [
+            {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/1 nodes are available"}]});
+        assert_eq!(cannot_start(&pod(&unschedulable)).unwrap(), "Unschedulable, 0/1 nodes are available");
+        let waiting = |reason: &str| {
+            let state = serde_json::json!({"waiting": {"reason": reason, "message": "no such image"}});
+            pod(&serde_json::json!({"initContainerStatuses": [container(&state)]}))
+        };
+        assert_eq!(cannot_start(&waiting("ImagePullBackOff")).unwrap(), "web: ImagePullBackOff, no such image");
+        assert_eq!(cannot_start(&waiting("PodInitializing")), None, "the normal course of things");
+    }
+
+    #[test]
+    fn a_pod_that_was_taken_away_says_by_what() {
+        let evicted = pod(&serde_json::json!({"phase": "Failed", "reason": "Evicted", "message": "low on memory"}));
+        assert_eq!(lost(&evicted).unwrap(), "Evicted, low on memory");
+        assert!(has_ended(&evicted) && !has_ended(&pod(&serde_json::json!({"phase": "Running"}))));
+    }
 }

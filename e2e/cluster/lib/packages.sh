@@ -30,8 +30,9 @@ require_packages() {
     {
         # The packaged containerd must not start a service of its own.
         [[ -d /run/systemd/system ]] && systemctl mask --runtime containerd.service
-        apt-get update -q &&
-            DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "${missing[@]}"
+        # Another step of the same run may be at apt's lock.
+        apt-get update -q -o DPkg::Lock::Timeout=300 &&
+            DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 install -y -q --no-install-recommends "${missing[@]}"
     } >"$LOGS/packages.log" 2>&1 || {
         show_end_of "$LOGS/packages.log"
         fail "could not install ${missing[*]}"

@@ -1,4 +1,4 @@
-//! Builds the operator's image and installs the operator in the test cluster: `install [image]`.
+//! Makes the operator's image of what `cargo build --release` left and installs the operator in the test cluster: `install [image]`.
 
 use anyhow::{Result, bail};
 use switchyard_e2e::{ground::Ground, install, tell::Teller};
@@ -13,8 +13,6 @@ async fn main() -> Result<()> {
     };
     let teller = Teller::new();
     let ground = Ground::of_the_test_cluster().await?;
-    teller.say("building the operator and the worker");
-    install::build().await?;
     if image_only {
         teller.say(&format!("the image is {}", install::image(&ground).await?));
         return Ok(());

@@ -90,8 +90,12 @@ pub fn classify(step: &Step, job: &Job) -> Failure {
             failure(&place, CHECK_FAILED, message, log)
         }
         Step::Image(name) => {
-            let reason = kaniko(&end.message);
             let last = end.message.lines().rev().find(|l| !l.trim().is_empty()).unwrap_or("it left no message");
+            let reason = kaniko(last);
+            if reason == DOCKERFILE_MISSING {
+                let message = format!("image {name}: the source has no file at dockerfile.path");
+                return failure(&place, reason, message, None);
+            }
             failure(&place, reason, format!("image {name}: {}", last.trim()), log)
         }
     }
@@ -117,10 +121,14 @@ fn reported(place: &str, message: &str) -> Failure {
     }
 }
 
-/// Kaniko has no exit codes of its own: the exit code of a failing RUN is passed on. So its last lines are read.
-fn kaniko(log: &str) -> &'static str {
-    let has = |words: &[&str]| words.iter().any(|w| log.contains(w));
-    if has(&["error resolving dockerfile path", "please provide a valid path to a Dockerfile"]) {
+/// Kaniko has no exit codes of its own: the exit code of a failing RUN is passed on. So its last line is read, and no
+/// other: those before it may be the output of a RUN, and say anything. Where it cannot begin, it ends with its usage
+/// (whose length pushes the error itself out of the message): its flags are ours, so the Dockerfile is what it misses.
+fn kaniko(last: &str) -> &'static str {
+    let has = |words: &[&str]| words.iter().any(|w| last.contains(w));
+    if has(&["failed to execute command"]) {
+        BUILD_FAILED
+    } else if has(&["executor [command] --help", "error resolving dockerfile path"]) {
         DOCKERFILE_MISSING
     } else if has(&["dockerfile parse error", "parsing dockerfile", "unknown instruction"]) {
         DOCKERFILE_INVALID

@@ -1,154 +1,16 @@
 //! One Build, step by step, and what becomes of each way to fail.
 
+mod builder;
+
 use switchyard_api::{
-    Duration, Timestamp,
     build::{Class, Phase, StepState},
     condition,
-    report::{Cloned, Failed, Pushed, Reason, Report},
+    report::{Failed, Reason, Report},
 };
 
+use self::builder::{DIGEST, OTHER, at, build, cloned, job, names, served, unit, web};
 use super::*;
-use crate::{Answer, Measured, Refusal, Unreachable, build::classify};
-
-const DIGEST: &str = "sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
-const OTHER: &str = "sha256:bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb";
-
-fn at(seconds: i64) -> Timestamp {
-    Timestamp::from_millisecond(1_800_000_000_000 + seconds * 1000)
-}
-fn unit() -> Step {
-    Step::Check("unit".into())
-}
-fn web() -> Step {
-    Step::Image("web".into())
-}
-
-/// A Build with one check and one image, not seen before.
-fn build() -> Observed {
-    let image = ImageOrder { name: "web".into(), repository: "r.test/shop".into(), secret: Some("push".into()) };
-    Observed {
-        now: at(0),
-        name: "shop/shop-7f3a91c-1".into(),
-        version: Version::new("5"),
-        order: Order {
-            commit: "7f3a91c000000000000000000000000000000000".parse().unwrap(),
-            checks: vec!["unit".into()],
-            images: vec![image],
-            timeout: Duration::from_mins(30),
-            retries: 2,
-        },
-        memory: Memory::default(),
-        marked_started: false,
-        marked_result: None,
-        jobs: BTreeMap::new(),
-        answers: BTreeMap::new(),
-        refused: None,
-    }
-}
-
-impl Observed {
-    /// Rounds until nothing is remembered any more; what is then to be done.
-    fn settle(&mut self) -> Decision<Build> {
-        for _ in 0..8 {
-            let decision = Build::decide(self);
-            assert_eq!(Build::decide(self), decision, "the same facts decide the same");
-            let text = serde_json::to_string(self).unwrap();
-            assert_eq!(*self, serde_json::from_str(&text).unwrap(), "facts survive a log line");
-            if decision.status.memory == self.memory {
-                for action in &decision.actions {
-                    assert_eq!(Build::permit(self, action), Ok(()), "{action:?}");
-                }
-                return decision;
-            }
-            self.memory = decision.status.memory;
-        }
-        panic!("memory never rests");
-    }
-    fn started(mut self) -> Self {
-        self.settle();
-        self.marked_started = true;
-        self
-    }
-    fn with(mut self, step: Step, attempt: i32, job: Job) -> Self {
-        self.jobs.insert((step, attempt), job);
-        self
-    }
-    fn checked(self) -> Self {
-        self.with(unit(), 1, job().succeeded())
-    }
-    fn pushed(self) -> Self {
-        let report = Report::Pushed(Pushed { digest: DIGEST.into(), tags: vec!["main-7f3a91c".into()], size_bytes: 1 });
-        self.with(web(), 1, job().ended("clone", 0, &cloned()).ended("push", 0, &report.to_message()).succeeded())
-    }
-    fn answered(mut self, answer: Answer) -> Self {
-        let ask = self.settle().ask;
-        self.answers = ask.into_keys().map(|q| (q, answer.clone())).collect();
-        self
-    }
-}
-
-fn served(digest: &str) -> Answer {
-    Answer::Known { at: at(9), value: Measured::Digest(digest.parse().unwrap()) }
-}
-
-fn cloned() -> String {
-    Report::Cloned(Cloned {
-        commit: "7f3a91c000000000000000000000000000000000".into(),
-        branch: Some("main".into()),
-        version: Some("1.4.0".into()),
-        committed: 1,
-        subject: "feat: x".into(),
-    })
-    .to_message()
-}
-
-fn job() -> Job {
-    Job {
-        uid: "job-uid".into(),
-        conflict: None,
-        succeeded: false,
-        failed: None,
-        pod: Some("pod".into()),
-        pod_ended: false,
-        lost: None,
-        problem: None,
-        containers: vec![],
-    }
-}
-impl Job {
-    fn ended(mut self, container: &str, exit_code: i32, message: &str) -> Self {
-        let reason = if exit_code == 0 { "Completed" } else { "Error" };
-        let ended = Some(ContainerEnd { exit_code, reason: reason.into(), message: message.into() });
-        self.containers.push(Container { name: container.into(), running: false, ended });
-        self
-    }
-    fn running(mut self, container: &str) -> Self {
-        self.containers.push(Container { name: container.into(), running: true, ended: None });
-        self
-    }
-    fn succeeded(mut self) -> Self {
-        (self.succeeded, self.pod_ended) = (true, true);
-        self
-    }
-    fn failed(mut self) -> Self {
-        (self.failed, self.pod_ended) = (Some("BackoffLimitExceeded".into()), true);
-        self
-    }
-    fn reason(mut self, reason: &str) -> Self {
-        self.containers.last_mut().unwrap().ended.as_mut().unwrap().reason = reason.into();
-        self
-    }
-}
-
-fn names(decision: &Decision<Build>) -> Vec<String> {
-    let name = |a: &Action| match a {
-        Action::MarkStarted { .. } => "MarkStarted".to_owned(),
-        Action::Run { step, attempt } => format!("Run {step} {attempt}"),
-        Action::Stop { step, attempt, .. } => format!("Stop {step} {attempt}"),
-        Action::MarkResult { .. } => "MarkResult".to_owned(),
-    };
-    decision.actions.iter().map(name).collect()
-}
+use crate::{Answer, Refusal, Unreachable, build::classify};
 
 #[test]
 fn a_build_goes_from_check_to_image_to_the_registrys_word() {
@@ -179,7 +41,7 @@ fn a_build_goes_from_check_to_image_to_the_registrys_word() {
     assert_eq!(decision.status.waiting_for, [format!("r.test/shop to serve {DIGEST}")]);
     assert!(decision.status.images.is_empty());
 
-    let mut seen = seen.answered(served(DIGEST));
+    let mut seen = seen.answered(&served(DIGEST));
     let decision = seen.settle();
     assert_eq!((names(&decision), decision.status.phase), (vec!["MarkResult".to_owned()], Some(Phase::Succeeded)));
     assert_eq!(decision.status.images[0].digest.as_str(), DIGEST);
@@ -240,7 +102,9 @@ fn failures() -> Vec<(Step, Job, &'static str, Class)> {
         ),
         (
             web(),
-            kaniko("Error: error resolving dockerfile path: please provide"),
+            kaniko(
+                "      --verbosity string\n\nUse \"executor [command] --help\" for more information about a command.\n\n",
+            ),
             classify::DOCKERFILE_MISSING,
             Class::User,
         ),
@@ -254,6 +118,15 @@ fn failures() -> Vec<(Step, Job, &'static str, Class)> {
         (
             web(),
             kaniko("error building image: failed to execute command: exit status 3"),
+            classify::BUILD_FAILED,
+            Class::User,
+        ),
+        // What a RUN printed decides nothing.
+        (
+            web(),
+            kaniko(
+                "pip: dial tcp: i/o timeout\nerror building image: error building stage: failed to execute command: exit status 1",
+            ),
             classify::BUILD_FAILED,
             Class::User,
         ),
@@ -308,7 +181,7 @@ fn only_the_infrastructure_is_tried_again_and_not_for_ever() {
 fn a_digest_that_the_registry_does_not_serve_is_not_accepted() {
     let mut seen = build().started().checked();
     seen.settle();
-    let mut seen = seen.pushed().answered(served(OTHER));
+    let mut seen = seen.pushed().answered(&served(OTHER));
     let status = seen.settle().status;
     assert_eq!(status.failure.unwrap().reason, classify::DIGEST_MISMATCH);
     assert!(status.images.is_empty());
@@ -319,7 +192,7 @@ fn an_unreachable_registry_is_waited_for_in_its_own_words_until_the_timeout() {
     let mut seen = build().started().checked();
     seen.settle();
     let why = Unreachable::Network("cannot reach r.test: connection refused".into());
-    let mut seen = seen.pushed().answered(Answer::Unreachable { since: at(1), why });
+    let mut seen = seen.pushed().answered(&Answer::Unreachable { since: at(1), why });
     let decision = seen.settle();
     assert!(decision.status.waiting_for[0].ends_with("connection refused"), "{:?}", decision.status.waiting_for);
     assert_eq!(decision.check_again, Some(at(1800)));
@@ -343,7 +216,7 @@ fn what_fails_stops_what_runs_beside_it() {
 fn a_lost_status_is_taken_from_the_result_or_ends_the_build_and_never_runs_it_again() {
     let mut done = build().started().checked();
     done.settle();
-    let mut done = done.pushed().answered(served(DIGEST));
+    let mut done = done.pushed().answered(&served(DIGEST));
     let Some(Action::MarkResult { result, .. }) = done.settle().actions.pop() else { panic!("no result") };
 
     let mut restored = build();

@@ -13,7 +13,7 @@ use crate::{Answer, Measured, Refusal, Unreachable};
 const DIGEST: &str = "sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
 
 fn at(seconds: i64) -> Timestamp {
-    Timestamp::from_millisecond(1_800_000_000_000 + seconds * 1000)
+    Timestamp::from_millisecond(1_800_000_000_000_i64.saturating_add(seconds.saturating_mul(1000)))
 }
 fn commit(digit: &str) -> CommitId {
     digit.repeat(40).parse().unwrap()

@@ -46,7 +46,6 @@ impl Target {
     }
 
     pub async fn install(&self, tell: &Teller) -> Result<()> {
-        install::build().await?;
         if self.is_ours() {
             return install::install(&self.ground).await;
         }
