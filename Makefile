@@ -1,11 +1,11 @@
 # What can be done here; `make` alone lists it. Only the targets below that say so start or touch a cluster, and it is
-# always the one that `make cluster` makes: whatever KUBECONFIG points at is never used.
+# always the one that `make cluster` makes: whatever KUBECONFIG points at is never used. (The demo alone can be sent
+# elsewhere, by name.)
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
 unexport KUBECONFIG
-RELEASE := cargo build --quiet --locked --release --package switchyard-operator --package switchyard-worker
 
 # From Make's own point of view none of this is a file.
 .PHONY: help cluster cluster-down demo test test-unit test-e2e test-all model generate lint image install toolchain
@@ -42,15 +42,13 @@ model: toolchain ## Explore the model of a Rollout further than the unit tests d
 	@e2e/run/test model
 
 generate: toolchain ## Write the CRDs from crates/api
-	@cargo run --quiet --package xtask -- crds
+	@cargo build --quiet --workspace --bin xtask && target/debug/xtask crds
 
 lint: toolchain ## Formatting, clippy without a warning, generated files current, shell scripts, dependencies
 	@e2e/run/test lint
 
-image: toolchain cluster ## Build the operator's image and push it to the test cluster's registry
-	@$(RELEASE)
-	@cargo run --quiet --package switchyard-e2e --bin install -- image
+image: toolchain ## Build the operator's image and push it to the test cluster's registry
+	@e2e/run/install image
 
-install: toolchain cluster ## Install the operator and its CRDs in the test cluster by their charts
-	@$(RELEASE)
-	@cargo run --quiet --package switchyard-e2e --bin install
+install: toolchain ## Install the operator and its CRDs in the test cluster by their charts
+	@e2e/run/install

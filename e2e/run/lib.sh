@@ -19,6 +19,17 @@ fail() {
     exit 1
 }
 
+# build ARGUMENT...: a debug build. Always of the workspace's features, or the dependencies would be built once for each
+# package.
+build() {
+    cargo build --quiet --locked --workspace "$@"
+}
+
+# build_release: what goes into the operator's image.
+build_release() {
+    cargo build --quiet --locked --release --package switchyard-operator --package switchyard-worker
+}
+
 # begin_cluster: starts the cluster in the background. Its parts are built from Go modules the first time, which takes
 # longer than everything else, so it should begin early; what builds Rust meanwhile is not held up by it.
 begin_cluster() {
@@ -37,6 +48,7 @@ end_cluster_start() {
 # wait_for_cluster: until it is up, telling what it does.
 wait_for_cluster() {
     local said='' now
+    [[ -n ${CLUSTER_PID:-} ]] || begin_cluster
     while kill -0 "$CLUSTER_PID" 2>/dev/null; do
         now=$(tail -n 1 "$RESULTS/cluster.log")
         [[ $now == "$said" ]] || step "cluster: ${now#*] }"

@@ -23,6 +23,7 @@ async fn becomes(candidacy: &Candidacy, wanted: Leadership, within: Duration) ->
 }
 
 #[test]
+#[ignore = "needs the test cluster"]
 fn a_released_lease_is_taken_at_once() {
     on_ground(async |ground: Ground| {
         let first = stand(ground.client.clone(), &ground, "a");
@@ -41,6 +42,7 @@ fn a_released_lease_is_taken_at_once() {
 
 /// The leader is cut off without a word. It must know before another begins.
 #[test]
+#[ignore = "needs the test cluster"]
 fn a_leader_that_is_cut_off_stops_before_another_begins() {
     on_ground(async |ground: Ground| {
         let proxy = Proxy::before(&ground.config).await;
@@ -61,6 +63,7 @@ fn a_leader_that_is_cut_off_stops_before_another_begins() {
 
 /// Only the connection is lost, not the way: no reason to give up.
 #[test]
+#[ignore = "needs the test cluster"]
 fn a_leader_outlives_a_connection() {
     on_ground(async |ground: Ground| {
         let proxy = Proxy::before(&ground.config).await;

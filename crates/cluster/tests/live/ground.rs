@@ -26,10 +26,8 @@ pub struct Ground {
 
 /// Runs `test` in a namespace of its own, and removes that whatever happens.
 pub fn on_ground<F: Future<Output = ()>>(test: impl FnOnce(Ground) -> F) {
-    let Some(path) = std::env::var_os("SWITCHYARD_KUBECONFIG").map(PathBuf::from) else {
-        eprintln!("SWITCHYARD_KUBECONFIG is not set: nothing is shown");
-        return;
-    };
+    let path = std::env::var_os("SWITCHYARD_KUBECONFIG").map(PathBuf::from);
+    let path = path.expect("SWITCHYARD_KUBECONFIG names a kubeconfig of an administrator: `make test-e2e` sets it");
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     runtime.block_on(async {
         let config = client::config(Some(&path)).await.unwrap();

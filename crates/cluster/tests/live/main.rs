@@ -1,5 +1,5 @@
-//! What only a real API server can show. Runs where `SWITCHYARD_KUBECONFIG` names a kubeconfig of an administrator, and
-//! then never skips; without it, does nothing.
+//! What only a real API server can show: run by `make test-e2e`, with an administrator's kubeconfig of the test cluster in
+//! `SWITCHYARD_KUBECONFIG`.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 #![allow(clippy::arithmetic_side_effects, reason = "a test that overflows fails")]

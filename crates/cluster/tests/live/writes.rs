@@ -29,6 +29,7 @@ const NOBODY: &str = "00000000-0000-0000-0000-000000000000";
 
 /// Many increment one counter from what they read; somebody else churns the object meanwhile.
 #[test]
+#[ignore = "needs the test cluster"]
 fn no_status_is_lost_under_churn() {
     on_ground(async |ground: Ground| {
         let counters = Counters::install(&ground).await;
@@ -79,6 +80,7 @@ fn no_status_is_lost_under_churn() {
 }
 
 #[test]
+#[ignore = "needs the test cluster"]
 fn a_status_is_for_one_object_at_one_version() {
     on_ground(async |ground: Ground| {
         let counters = Counters::install(&ground).await;
@@ -114,6 +116,7 @@ fn a_status_is_for_one_object_at_one_version() {
 }
 
 #[test]
+#[ignore = "needs the test cluster"]
 fn no_patch_is_lost_under_churn() {
     on_ground(async |ground: Ground| {
         ground.create(&ground.map("shop")).await;
@@ -152,6 +155,7 @@ fn no_patch_is_lost_under_churn() {
 }
 
 #[test]
+#[ignore = "needs the test cluster"]
 fn a_name_that_is_taken_comes_with_what_took_it() {
     on_ground(async |ground: Ground| {
         let writer = Writer::new(ground.client.clone(), "switchyard-test");
@@ -180,6 +184,7 @@ fn deployment(ground: &Ground) -> Deployment {
 }
 
 #[test]
+#[ignore = "needs the test cluster"]
 fn another_manager_is_named() {
     on_ground(async |ground: Ground| {
         let theirs = Writer::new(ground.client.clone(), "kubectl");
@@ -195,6 +200,7 @@ fn another_manager_is_named() {
 }
 
 #[test]
+#[ignore = "needs the test cluster"]
 fn an_apply_is_for_one_object_at_one_version() {
     on_ground(async |ground: Ground| {
         let writer = Writer::new(ground.client.clone(), "switchyard-test");
@@ -211,6 +217,7 @@ fn an_apply_is_for_one_object_at_one_version() {
 }
 
 #[test]
+#[ignore = "needs the test cluster"]
 fn a_switch_is_one_patch_or_none() {
     on_ground(async |ground: Ground| {
         let writer = Writer::new(ground.client.clone(), "switchyard-test");
@@ -244,6 +251,7 @@ fn a_switch_is_one_patch_or_none() {
 }
 
 #[test]
+#[ignore = "needs the test cluster"]
 fn scaling_and_deleting_are_for_what_was_seen() {
     on_ground(async |ground: Ground| {
         let writer = Writer::new(ground.client.clone(), "switchyard-test");
@@ -282,6 +290,7 @@ fn scaling_and_deleting_are_for_what_was_seen() {
 }
 
 #[test]
+#[ignore = "needs the test cluster"]
 fn quota_and_rights_are_denied_with_their_words() {
     on_ground(async |ground: Ground| {
         let told = Arc::new(Mutex::new(Vec::new()));
@@ -316,6 +325,7 @@ fn quota_and_rights_are_denied_with_their_words() {
 }
 
 #[test]
+#[ignore = "needs the test cluster"]
 fn an_event_is_told_once() {
     on_ground(async |ground: Ground| {
         let shop = ground.create(&ground.map("shop")).await;

@@ -1,6 +1,6 @@
 //! Tells what the objects say while something happens.
 
-use std::time::Duration;
+use std::{sync::Mutex, time::Duration};
 
 use anyhow::{Result, bail};
 use kube::ResourceExt as _;
@@ -53,7 +53,9 @@ impl Seen {
             return format!("Rollout shop {phase}{}", waits(&status.waiting_for));
         }
         let status = self.pipeline.as_ref().and_then(|p| p.status.clone()).unwrap_or_default();
-        format!("Pipeline shop has not seen {}{}", &commit[..7], waits(&status.waiting_for))
+        let waiting =
+            if status.waiting_for.is_empty() { ": it looks every 10 s".to_owned() } else { waits(&status.waiting_for) };
+        format!("Pipeline shop has not seen {}{waiting}", &commit[..7])
     }
 }
 
@@ -62,29 +64,39 @@ pub fn live_commit(rollout: Option<&Rollout>) -> Option<String> {
     Some(rollout?.status.as_ref()?.live.as_ref()?.releases.first()?.commit.to_string())
 }
 
-/// Tells each new line, until this is so.
-pub async fn until(
-    tell: &Teller,
-    place: &Place,
-    commit: &str,
-    seconds: u64,
-    mut so: impl AsyncFnMut(&Seen) -> Result<bool>,
-) -> Result<Seen> {
-    let deadline = Instant::now() + Duration::from_secs(seconds);
-    let mut told = String::new();
-    loop {
-        let seen = Seen::of(place, commit).await;
-        let line = seen.line(commit);
-        if line != told {
-            tell.say(&format!("  {line}"));
-            told = line;
+/// Looks at a place, and tells what changed since the last look.
+pub struct Follower<'a> {
+    pub tell: &'a Teller,
+    pub place: &'a Place,
+    told: Mutex<String>,
+}
+
+impl<'a> Follower<'a> {
+    pub fn new(tell: &'a Teller, place: &'a Place) -> Self {
+        Self { tell, place, told: Mutex::default() }
+    }
+
+    /// Until this is so.
+    pub async fn until(
+        &self,
+        commit: &str,
+        seconds: u64,
+        mut so: impl AsyncFnMut(&Seen) -> Result<bool>,
+    ) -> Result<Seen> {
+        let deadline = Instant::now() + Duration::from_secs(seconds);
+        loop {
+            let seen = Seen::of(self.place, commit).await;
+            let line = seen.line(commit);
+            if std::mem::replace(&mut *self.told.lock().unwrap(), line.clone()) != line {
+                self.tell.say(&format!("  {line}"));
+            }
+            if so(&seen).await? {
+                return Ok(seen);
+            }
+            if Instant::now() > deadline {
+                bail!("after {seconds} s it is still so: {line}\n{}", self.place.explain().await);
+            }
+            tokio::time::sleep(LOOK).await;
         }
-        if so(&seen).await? {
-            return Ok(seen);
-        }
-        if Instant::now() > deadline {
-            bail!("after {seconds} s it is still so: {told}\n{}", place.explain().await);
-        }
-        tokio::time::sleep(LOOK).await;
     }
 }

@@ -18,7 +18,7 @@ use tokio::time::Instant;
 
 use crate::{
     example::{Example, MANIFESTS, edit},
-    follow::{self, live_commit},
+    follow::{Follower, Seen, live_commit},
     target::{Target, Way},
 };
 
@@ -38,6 +38,22 @@ struct Row {
     failed: String,
 }
 
+impl Row {
+    /// As far as it came.
+    fn of(pushed: &Pushed, seen: &Seen, push_to_live: String) -> Self {
+        let status = seen.build.as_ref().and_then(|build| build.status.clone()).unwrap_or_default();
+        let digest = status.images.first().map_or_else(|| "-".to_owned(), |image| image.digest.to_string());
+        Self {
+            commit: pushed.short().to_owned(),
+            version: status.version.unwrap_or_else(|| "-".to_owned()),
+            digest: digest.chars().take("sha256:".len() + 12).collect(),
+            push_to_live,
+            sent: String::new(),
+            failed: String::new(),
+        }
+    }
+}
+
 pub async fn tell(tell: &Teller) -> Result<()> {
     let target = Target::find(tell).await?;
     tell.title("1. The operator");
@@ -48,7 +64,8 @@ pub async fn tell(tell: &Teller) -> Result<()> {
     let place = namespace(&target, tell).await?;
     let repository = target.repository().await?;
     let example = Example::new(&target.ground, &repository.url);
-    let demo = Demo { tell, target: &target, place: &place, repository: &repository };
+    let follower = Follower::new(tell, &place);
+    let demo = Demo { tell, target: &target, place: &place, repository: &repository, follower };
     let mut rows = vec![demo.first(&example).await?];
     rows.push(demo.switch().await?);
     rows.push(demo.failing_test().await?);
@@ -80,6 +97,7 @@ struct Demo<'a> {
     target: &'a Target,
     place: &'a Place,
     repository: &'a Repository<'a>,
+    follower: Follower<'a>,
 }
 
 /// A commit on its way.
@@ -133,29 +151,22 @@ impl Demo<'_> {
         seconds: u64,
         mut meanwhile: impl AsyncFnMut() -> Result<()>,
     ) -> Result<Row> {
-        let seen = follow::until(self.tell, self.place, &pushed.commit, seconds, async |seen| {
-            if seen.phase() == Some(Phase::Failed) {
-                let failure = seen.build.as_ref().and_then(|b| b.status.as_ref()?.failure.clone());
-                bail!("the build failed: {failure:?}");
-            }
-            if seen.phase() == Some(Phase::Succeeded) {
-                meanwhile().await?;
-            }
-            Ok(seen.is_live(&pushed.commit))
-        })
-        .await?;
+        let seen = self
+            .follower
+            .until(&pushed.commit, seconds, async |seen| {
+                if seen.phase() == Some(Phase::Failed) {
+                    let failure = seen.build.as_ref().and_then(|b| b.status.as_ref()?.failure.clone());
+                    bail!("the build failed: {failure:?}");
+                }
+                if seen.phase() == Some(Phase::Succeeded) {
+                    meanwhile().await?;
+                }
+                Ok(seen.is_live(&pushed.commit))
+            })
+            .await?;
         let took = pushed.at.elapsed();
         self.tell.say(&format!("{} is live, {:.0} s after the push", pushed.short(), took.as_secs_f64()));
-        let status = seen.build.and_then(|build| build.status).context("a live commit has a Build")?;
-        let digest = status.images.first().map(|image| image.digest.to_string()).unwrap_or_default();
-        Ok(Row {
-            commit: pushed.short().to_owned(),
-            version: status.version.unwrap_or_else(|| "-".to_owned()),
-            digest: digest.chars().take("sha256:".len() + 12).collect(),
-            push_to_live: format!("{:.0} s", took.as_secs_f64()),
-            sent: String::new(),
-            failed: String::new(),
-        })
+        Ok(Row::of(pushed, &seen, format!("{:.0} s", took.as_secs_f64())))
     }
 
     async fn switch(&self) -> Result<Row> {
@@ -181,11 +192,12 @@ impl Demo<'_> {
         self.tell.say("  blue keeps its pods for a while, in case; then it is drained");
         let green = self.live_revision().await?;
         let patched = timeline.moment_of(&green).context("the Service was never seen to select green")?;
-        follow::until(self.tell, self.place, &pushed.commit, 300, async |_| {
-            let enough = load.ended_since(patched - BEFORE) >= self.least();
-            Ok(enough && self.place.pods_of(&blue).await.is_empty())
-        })
-        .await?;
+        self.follower
+            .until(&pushed.commit, 300, async |_| {
+                let enough = load.ended_since(patched - BEFORE) >= self.least();
+                Ok(enough && self.place.pods_of(&blue).await.is_empty())
+            })
+            .await?;
         let gone = Instant::now();
         let before = patched - load.since();
         ensure!(before >= BEFORE, "the load began only {before:?} before the patch of the Service");
@@ -213,17 +225,20 @@ impl Demo<'_> {
         let (_way, load) = self.light_load().await?;
         edit(self.repository, "app.py", "Hello again from the shop", "Go away").await?;
         let pushed = self.push("feat: be honest with customers").await?;
-        let seen = follow::until(self.tell, self.place, &pushed.commit, 300, async |seen| {
-            ensure!(seen.phase() != Some(Phase::Succeeded), "the build succeeded, though a test fails");
-            Ok(seen.phase() == Some(Phase::Failed))
-        })
-        .await?;
-        let failure = seen.build.and_then(|b| b.status?.failure).context("a failed Build says why")?;
+        let seen = self
+            .follower
+            .until(&pushed.commit, 300, async |seen| {
+                ensure!(seen.phase() != Some(Phase::Succeeded), "the build succeeded, though a test fails");
+                Ok(seen.phase() == Some(Phase::Failed))
+            })
+            .await?;
+        let failure = seen.build.as_ref().and_then(|b| b.status.clone()?.failure).context("a failed Build says why")?;
         self.tell.say(&format!("{}: {}, {}: {}", pushed.short(), failure.step, failure.reason, failure.message));
         if let Some(log) = &failure.log {
             self.tell.say(&format!("its log ends with\n{}", switchyard_e2e::process::tail(log, 6)));
         }
-        self.not_live(&pushed, before.as_ref(), load, "not live: a test failed").await
+        let row = Row::of(&pushed, &seen, "not live: a test failed".to_owned());
+        self.not_live(row, before.as_ref(), load).await
     }
 
     async fn unhealthy(&self) -> Result<Row> {
@@ -236,25 +251,22 @@ impl Demo<'_> {
         edit(self.repository, "app.py", "Go away", "Hello from a new place").await?;
         edit(self.repository, "gunicorn.conf.py", "0.0.0.0:8000", "0.0.0.0:9000").await?;
         let pushed = self.push("feat: listen on another port").await?;
-        let seen = follow::until(self.tell, self.place, &pushed.commit, 600, async |seen| {
-            ensure!(seen.phase() != Some(Phase::Failed), "the build failed, though nothing is wrong with it");
-            ensure!(!seen.is_live(&pushed.commit), "it went live, though it is not healthy");
-            let status = seen.rollout.as_ref().and_then(|r| r.status.as_ref());
-            let rejected = |s: &switchyard_api::RolloutStatus| {
-                s.rejected.iter().any(|r| r.releases.iter().any(|release| release.commit.as_str() == pushed.commit))
-            };
-            Ok(status.is_some_and(rejected))
-        })
-        .await?;
-        let rejected = seen.rollout.and_then(|r| r.status?.rejected.pop()).context("just seen")?;
+        let seen = self
+            .follower
+            .until(&pushed.commit, 600, async |seen| {
+                ensure!(seen.phase() != Some(Phase::Failed), "the build failed, though nothing is wrong with it");
+                ensure!(!seen.is_live(&pushed.commit), "it went live, though it is not healthy");
+                let status = seen.rollout.as_ref().and_then(|r| r.status.as_ref());
+                let rejected = |s: &switchyard_api::RolloutStatus| {
+                    s.rejected.iter().any(|r| r.releases.iter().any(|release| release.commit.as_str() == pushed.commit))
+                };
+                Ok(status.is_some_and(rejected))
+            })
+            .await?;
+        let rejected = seen.rollout.as_ref().and_then(|r| r.status.clone()?.rejected.pop()).context("just seen")?;
         self.tell.say(&format!("{}: {}: {}", pushed.short(), rejected.reason, rejected.message));
-        let mut row = self.not_live(&pushed, before.as_ref(), load, "not live: unhealthy").await?;
-        if let Some(status) = seen.build.and_then(|build| build.status) {
-            row.version = status.version.unwrap_or(row.version);
-            let digest = status.images.first().map(|image| image.digest.to_string()).unwrap_or_default();
-            row.digest = digest.chars().take("sha256:".len() + 12).collect();
-        }
-        Ok(row)
+        let row = Row::of(&pushed, &seen, "not live: unhealthy".to_owned());
+        self.not_live(row, before.as_ref(), load).await
     }
 
     /// A little, to see that nobody notices.
@@ -265,21 +277,14 @@ impl Demo<'_> {
         Ok((way, load))
     }
 
-    async fn not_live(&self, pushed: &Pushed, before: Option<&String>, load: Running, why: &str) -> Result<Row> {
+    async fn not_live(&self, row: Row, before: Option<&String>, load: Running) -> Result<Row> {
         self.show().await;
         let report = load.stop().await;
         let now = live_commit(self.place.find("shop").await.as_ref());
         ensure!(now.as_ref() == before, "what serves has changed from {before:?} to {now:?}");
         ensure!(report.failed() == 0, "requests failed meanwhile:\n{report}");
         self.tell.say(&format!("what served before still does; {} requests meanwhile, 0 failed", report.counted()));
-        Ok(Row {
-            commit: pushed.short().to_owned(),
-            version: "-".to_owned(),
-            digest: "-".to_owned(),
-            push_to_live: why.to_owned(),
-            sent: report.counted().to_string(),
-            failed: report.failed().to_string(),
-        })
+        Ok(Row { sent: report.counted().to_string(), failed: report.failed().to_string(), ..row })
     }
 
     fn farewell(&self) {

@@ -19,7 +19,7 @@ use tokio::{
 };
 
 /// Requests a second: on the test cluster, and on somebody's own.
-const RATE: u32 = 200;
+const RATE: u32 = 300;
 const LIGHT: u32 = 10;
 
 pub struct Target {
