@@ -29,7 +29,11 @@ impl Cluster {
             Some(_) => confirmed.filter(|c| !memory.rejected.contains(c)),
             None => record.live.or(confirmed),
         };
-        if goal.is_some_and(|g| confirmed == Some(g) && !healthy(g)) {
+        if record.live.is_none() && self.rollout.order.as_ref().is_ok_and(|o| o.replicas == 0) {
+            return Ok(()); // at no replicas nothing is switched
+        }
+        let proven = |g: Revision| confirmed == Some(g) || record.fallback == Some(g);
+        if goal.is_some_and(|g| proven(g) && !healthy(g)) {
             return Ok(()); // said in status: what was proven once is not given up, but waited for
         }
         if goal.is_some() && record.live != goal {
@@ -40,6 +44,9 @@ impl Cluster {
         }
         if record.candidate.is_some() || (confirmed == goal && record.fallback.is_some()) {
             return Err("a slot is held for nothing");
+        }
+        if record.live.is_none() {
+            return Ok(()); // nothing loses its pods before something is live, unless it was given up
         }
         let replicas = self.rollout.order.as_ref().ok().map(|o| o.replicas);
         for revision in self.children.keys() {

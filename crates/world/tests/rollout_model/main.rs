@@ -1,0 +1,155 @@
+//! The switch protocol under a model checker, with the `decide` of the product and the world of this crate.
+//!
+//! # What is modelled
+//! The Rollout (spec and memory), the live Service (selector and record), each revision's Deployment and pods, and
+//! what the slices list are four parts that a leader sees at four ages ([`parts::Part`]): any part of its view may lag
+//! for any time. A round decides from the view and plans its writes as the driver does: memory alone, or the actions
+//! in order; each lands by itself, conditional on the version that the view had, with anything in between; a refusal
+//! ends the round. A leader that dies leaves the rest of its round behind, to land late and in any order. A deposed
+//! leader goes on with a view of its own. People edit, spoil and resize the spec, take the record away, and change the
+//! selector; pods get ready and lose it; the slice controller lags; time comes in ticks. [`model::Bounds`] says how
+//! often each may happen; [`model::Start`] from where.
+//!
+//! # What holds
+//! [`properties`]: safety in every state, and from every state fair rounds settle (checkers that follow paths miss
+//! livelocks; a bounded number of writes catches those that fair rounds would hide). What has to be reached for this
+//! to mean anything is a property too. In which form:
+//!
+//! - The model assumes less than the operator does. Of the live reads there is one, the Rollout's, after the Service,
+//!   where the record has no live revision; the look before a Retire, the wait for one's own writes and the other live
+//!   reads are left out, and nothing breaks.
+//! - A lost record brings back the confirmed revision. Together with a dead or deposed leader it may bring back an
+//!   older one that was confirmed once (the confirmation was still under way): never an unproven one.
+//! - `permit` never vetoes what `decide` proposes, also where the view's parts are of different ages.
+//! - After `replicas: 0` nothing is said about being served: a write that was decided then may land later.
+//!
+//! # What is not
+//! More than three revisions and two pods; a Deployment that others change; a Service that is deleted; ports; commands
+//! and checks; a lost status. Timers are shorter than a tick or endless; a tick is longer than the slice controller
+//! lags, as the drain has to be. Fairness is assumed, not chosen: one round of it per state, twice, with every revision
+//! healthy and with all but the wanted one.
+//!
+//! # Negative controls
+//! [`mutants`]: each leaves one rule out and has to break a property.
+//!
+//! `cargo test -p switchyard-world --test rollout_model -- --nocapture` prints the states of each bound.
+//! `SWITCHYARD_MODEL=full` adds the large ones. `SWITCHYARD_MODEL_BOUNDS="e2 c1 t1"` explores one more, see
+//! [`from_env`].
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
+
+mod model;
+mod mutants;
+mod parts;
+mod properties;
+mod protocol;
+mod rules;
+mod run;
+
+use std::time::Duration;
+
+use model::{Bounds, Start};
+use run::{Check, check};
+
+const NO: Bounds =
+    Bounds { edits: 0, resized: 0, mistakes: 0, crashes: 0, unready: 0, ticks: 0, erased: 0, tampered: 0, deposed: 0 };
+
+#[test]
+fn a_first_deployment() {
+    check(&Check::sound("first deployment", Bounds { crashes: 1, unready: 1, ticks: 1, ..NO }).from(Start::Nothing));
+    check(&Check::sound("replaced at once", Bounds { edits: 2, ..NO }).from(Start::Nothing));
+}
+
+#[test]
+fn edits_and_crashes() {
+    check(&Check::sound("edits, crash", Bounds { edits: 2, crashes: 1, ..NO }));
+    check(&Check::sound("edit, crashes", Bounds { edits: 1, crashes: 2, ..NO }));
+    check(&Check::sound("edits, nothing kept", Bounds { edits: 2, crashes: 1, ..NO }).forgetful());
+}
+
+#[test]
+fn revisions_that_fail() {
+    check(&Check::sound("failing", Bounds { edits: 1, crashes: 1, unready: 1, ticks: 1, ..NO }));
+    check(&Check::sound("failing twice", Bounds { edits: 2, ticks: 1, ..NO }));
+}
+
+#[test]
+fn a_lost_record() {
+    check(&Check::sound("lost record", Bounds { edits: 2, erased: 1, ..NO }));
+    check(&Check::sound("lost record, crash", Bounds { edits: 1, erased: 1, crashes: 1, ..NO }));
+    check(&Check::sound("lost record, failing", Bounds { edits: 1, erased: 1, unready: 1, ticks: 1, ..NO }));
+}
+
+#[test]
+fn people() {
+    check(&Check::sound("foreign selector", Bounds { edits: 1, tampered: 1, unready: 1, ticks: 1, ..NO }));
+    check(&Check::sound("invalid spec", Bounds { edits: 1, mistakes: 1, unready: 1, ticks: 1, ..NO }));
+    check(&Check::sound("invalid spec, lost record", Bounds { edits: 1, mistakes: 1, erased: 1, ticks: 1, ..NO }));
+    check(&Check::sound("sizes", Bounds { edits: 1, resized: 2, ..NO }));
+}
+
+#[test]
+fn slow_slices() {
+    check(&Check::sound("slow slices", Bounds { edits: 2, ticks: 1, ..NO }).slow());
+}
+
+#[test]
+fn a_deposed_leader() {
+    check(&Check::sound("deposed", Bounds { edits: 1, deposed: 1, ..NO }));
+    check(&Check::sound("deposed, begun", Bounds { deposed: 1, unready: 1, ..NO }).from(Start::Nominated));
+    check(
+        &Check::sound("deposed, on trial", Bounds { deposed: 1, ticks: 1, unready: 1, ..NO })
+            .from(Start::OnTrial)
+            .patient(),
+    );
+}
+
+/// Minutes and gigabytes: `make model`.
+#[test]
+fn full() {
+    if std::env::var("SWITCHYARD_MODEL").is_ok_and(|v| v == "full") {
+        let each = |c: Check| check(&c.within(Duration::from_mins(2)));
+        each(Check::sound("edits, crash", Bounds { edits: 3, crashes: 1, ..NO }));
+        each(Check::sound("edits, nothing kept", Bounds { edits: 3, ..NO }).forgetful());
+        each(Check::sound("first, edits, ticks", Bounds { edits: 2, ticks: 1, ..NO }).from(Start::Nothing));
+        each(Check::sound("failing", Bounds { edits: 2, crashes: 1, unready: 1, ticks: 1, ..NO }));
+        each(Check::sound("lost record, crash", Bounds { edits: 2, erased: 1, crashes: 1, ..NO }));
+        each(Check::sound("lost record, failing", Bounds { edits: 2, erased: 1, unready: 1, ticks: 1, ..NO }));
+        each(Check::sound("lost record, deposed", Bounds { edits: 1, erased: 1, deposed: 1, ..NO }));
+        each(Check::sound("invalid spec", Bounds { edits: 2, mistakes: 1, ticks: 1, ..NO }));
+        each(Check::sound("sizes, failing", Bounds { edits: 1, resized: 2, unready: 1, ticks: 1, ..NO }));
+        each(Check::sound("sizes, crash", Bounds { edits: 2, resized: 1, crashes: 1, ..NO }));
+        each(Check::sound("slow slices, crash", Bounds { edits: 2, crashes: 1, ticks: 1, ..NO }).slow());
+        each(Check::sound("slow slices, ticks", Bounds { edits: 2, unready: 1, ticks: 2, ..NO }).slow());
+        each(Check::sound("deposed, superseded", Bounds { edits: 1, deposed: 1, ..NO }).from(Start::Superseded));
+        let again = Bounds { edits: 1, deposed: 1, ticks: 1, ..NO };
+        each(Check::sound("deposed, slow slices", again).slow().from(Start::Superseded));
+        let trial = Bounds { unready: 1, ticks: 1, deposed: 3, ..NO };
+        each(Check::sound("deposed for long, on trial", trial).from(Start::OnTrial).patient());
+    }
+}
+
+/// A number behind each letter of [`Bounds`] (edits, resized, mistakes, crashes, unready, ticks, x erased, f tampered,
+/// deposed), and one word for a start (nothing, begun, live, past), `slow`, `keep0` or `patient`.
+#[test]
+fn from_env() {
+    let Ok(words) = std::env::var("SWITCHYARD_MODEL_BOUNDS") else { return };
+    let seconds = std::env::var("SWITCHYARD_MODEL_SECONDS").map_or(300, |s| s.parse().unwrap());
+    let mut asked = Check::sound("asked", NO).within(Duration::from_secs(seconds));
+    for word in words.split_whitespace() {
+        asked = match word {
+            "nothing" => asked.from(Start::Nothing),
+            "begun" => asked.from(Start::Nominated),
+            "live" => asked.from(Start::OnTrial),
+            "past" => asked.from(Start::Superseded),
+            "slow" => asked.slow(),
+            "keep0" => asked.forgetful(),
+            "patient" => asked.patient(),
+            _ => {
+                let (letter, number) = word.split_at(1);
+                *asked.bounds.of(letter) = number.parse().unwrap();
+                asked
+            }
+        };
+    }
+    check(&asked);
+}
