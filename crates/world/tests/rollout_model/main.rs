@@ -33,7 +33,7 @@
 //! [`mutants`]: each leaves one rule out and has to break a property.
 //!
 //! `cargo test -p switchyard-world --test rollout_model -- --nocapture` prints the states of each bound.
-//! `SWITCHYARD_MODEL=full` adds the large ones. `SWITCHYARD_MODEL_BOUNDS="e2 c1 t1"` explores one more, see
+//! `make model` adds the large ones. `SWITCHYARD_MODEL_BOUNDS="e2 c1 t1"` explores one more, see
 //! [`from_env`].
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
@@ -103,29 +103,27 @@ fn a_deposed_leader() {
     );
 }
 
-/// Minutes and gigabytes: `make model`.
 #[test]
+#[ignore = "half an hour and some gigabytes: make model"]
 fn full() {
-    if std::env::var("SWITCHYARD_MODEL").is_ok_and(|v| v == "full") {
-        let each = |c: Check| check(&c.within(Duration::from_mins(2)));
-        each(Check::sound("edits, crash", Bounds { edits: 3, crashes: 1, ..NO }));
-        each(Check::sound("edits, nothing kept", Bounds { edits: 3, ..NO }).forgetful());
-        each(Check::sound("first, edits, ticks", Bounds { edits: 2, ticks: 1, ..NO }).from(Start::Nothing));
-        each(Check::sound("failing", Bounds { edits: 2, crashes: 1, unready: 1, ticks: 1, ..NO }));
-        each(Check::sound("lost record, crash", Bounds { edits: 2, erased: 1, crashes: 1, ..NO }));
-        each(Check::sound("lost record, failing", Bounds { edits: 2, erased: 1, unready: 1, ticks: 1, ..NO }));
-        each(Check::sound("lost record, deposed", Bounds { edits: 1, erased: 1, deposed: 1, ..NO }));
-        each(Check::sound("invalid spec", Bounds { edits: 2, mistakes: 1, ticks: 1, ..NO }));
-        each(Check::sound("sizes, failing", Bounds { edits: 1, resized: 2, unready: 1, ticks: 1, ..NO }));
-        each(Check::sound("sizes, crash", Bounds { edits: 2, resized: 1, crashes: 1, ..NO }));
-        each(Check::sound("slow slices, crash", Bounds { edits: 2, crashes: 1, ticks: 1, ..NO }).slow());
-        each(Check::sound("slow slices, ticks", Bounds { edits: 2, unready: 1, ticks: 2, ..NO }).slow());
-        each(Check::sound("deposed, superseded", Bounds { edits: 1, deposed: 1, ..NO }).from(Start::Superseded));
-        let again = Bounds { edits: 1, deposed: 1, ticks: 1, ..NO };
-        each(Check::sound("deposed, slow slices", again).slow().from(Start::Superseded));
-        let trial = Bounds { unready: 1, ticks: 1, deposed: 3, ..NO };
-        each(Check::sound("deposed for long, on trial", trial).from(Start::OnTrial).patient());
-    }
+    let each = |c: Check| check(&c.within(Duration::from_mins(2)));
+    each(Check::sound("edits, crash", Bounds { edits: 3, crashes: 1, ..NO }));
+    each(Check::sound("edits, nothing kept", Bounds { edits: 3, ..NO }).forgetful());
+    each(Check::sound("first, edits, ticks", Bounds { edits: 2, ticks: 1, ..NO }).from(Start::Nothing));
+    each(Check::sound("failing", Bounds { edits: 2, crashes: 1, unready: 1, ticks: 1, ..NO }));
+    each(Check::sound("lost record, crash", Bounds { edits: 2, erased: 1, crashes: 1, ..NO }));
+    each(Check::sound("lost record, failing", Bounds { edits: 2, erased: 1, unready: 1, ticks: 1, ..NO }));
+    each(Check::sound("lost record, deposed", Bounds { edits: 1, erased: 1, deposed: 1, ..NO }));
+    each(Check::sound("invalid spec", Bounds { edits: 2, mistakes: 1, ticks: 1, ..NO }));
+    each(Check::sound("sizes, failing", Bounds { edits: 1, resized: 2, unready: 1, ticks: 1, ..NO }));
+    each(Check::sound("sizes, crash", Bounds { edits: 2, resized: 1, crashes: 1, ..NO }));
+    each(Check::sound("slow slices, crash", Bounds { edits: 2, crashes: 1, ticks: 1, ..NO }).slow());
+    each(Check::sound("slow slices, ticks", Bounds { edits: 2, unready: 1, ticks: 2, ..NO }).slow());
+    each(Check::sound("deposed, superseded", Bounds { edits: 1, deposed: 1, ..NO }).from(Start::Superseded));
+    let again = Bounds { edits: 1, deposed: 1, ticks: 1, ..NO };
+    each(Check::sound("deposed, slow slices", again).slow().from(Start::Superseded));
+    let trial = Bounds { unready: 1, ticks: 1, deposed: 3, ..NO };
+    each(Check::sound("deposed for long, on trial", trial).from(Start::OnTrial).patient());
 }
 
 /// A number behind each letter of [`Bounds`] (edits, resized, mistakes, crashes, unready, ticks, x erased, f tampered,
