@@ -5,6 +5,7 @@
 #![allow(clippy::duplicated_attributes)]
 
 pub mod build;
+pub mod check;
 pub mod condition;
 pub mod names;
 pub mod pipeline;
