@@ -4,7 +4,7 @@ use std::{fs, path::Path, process::ExitCode};
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt;
-use switchyard_api::{Build, Pipeline, Rollout};
+use switchyard_api::{Build, Command, Pipeline, Rollout};
 
 /// Where the CRDs stand: for `kubectl apply -f crds/`, and in the chart that installs them.
 const FOLDERS: [&str; 2] = ["crds", "charts/switchyard-crds/templates"];
@@ -23,7 +23,7 @@ fn main() -> ExitCode {
 
 fn crds(check: bool) -> ExitCode {
     let mut stale = false;
-    for crd in [Pipeline::crd(), Build::crd(), Rollout::crd()] {
+    for crd in [Pipeline::crd(), Build::crd(), Rollout::crd(), Command::crd()] {
         for folder in FOLDERS {
             let path = Path::new(folder).join(format!("{}.yaml", crd.spec.names.plural));
             let wanted = match render(crd.clone(), folder.starts_with("charts")) {

@@ -6,7 +6,11 @@ use std::{collections::BTreeSet, fs, path::PathBuf};
 
 use kube::CustomResourceExt;
 use serde_json::Value;
-use switchyard_api::{Build, Pipeline, Rollout, report::Reason};
+use switchyard_api::{
+    Build, Command, Pipeline, Rollout,
+    command::{CommandState, CommandType, TargetKind},
+    report::Reason,
+};
 
 fn repository() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..")
@@ -38,7 +42,13 @@ fn fields(schema: &Value, found: &mut BTreeSet<String>) {
 
 #[test]
 fn every_field_is_on_its_kinds_page() {
-    for (kind, crd) in [("pipeline", Pipeline::crd()), ("build", Build::crd()), ("rollout", Rollout::crd())] {
+    let kinds = [
+        ("pipeline", Pipeline::crd()),
+        ("build", Build::crd()),
+        ("rollout", Rollout::crd()),
+        ("command", Command::crd()),
+    ];
+    for (kind, crd) in kinds {
         let schema = serde_json::to_value(&crd).unwrap()["spec"]["versions"][0]["schema"]["openAPIV3Schema"].take();
         let mut names = BTreeSet::new();
         fields(&schema["properties"]["spec"], &mut names);
@@ -62,6 +72,25 @@ fn every_reason_of_a_failed_build_is_in_its_table() {
     let missing: Vec<&str> =
         ours.chain(Reason::ALL.iter().map(|r| r.as_str())).filter(|reason| !says(&page, reason)).collect();
     assert!(missing.is_empty(), "not in docs/spec/build.md: {missing:?}");
+}
+
+#[test]
+fn every_command_is_on_its_page_with_its_verb_and_known_to_the_admission_policy() {
+    let page = page("command");
+    let policy = fs::read_to_string(repository().join("charts/switchyard/templates/commands.yaml")).unwrap();
+    // As an entry of a map of CEL.
+    let entry = |key: String, value: &str| format!("'{key}': '{value}'");
+    let mut missing = Vec::new();
+    for kind in CommandType::ALL {
+        missing.extend([format!("{kind:?}"), kind.verb().to_owned()].into_iter().filter(|word| !says(&page, word)));
+        missing.extend(Some(entry(format!("{kind:?}"), kind.verb())).filter(|entry| !policy.contains(entry)));
+    }
+    for kind in TargetKind::ALL {
+        missing.extend(Some(entry(format!("{kind:?}"), kind.resource())).filter(|entry| !policy.contains(entry)));
+    }
+    let states = [CommandState::Pending, CommandState::Done, CommandState::Refused, CommandState::Stale];
+    missing.extend(states.map(|state| format!("{state:?}")).into_iter().filter(|word| !says(&page, word)));
+    assert!(missing.is_empty(), "neither in docs/spec/command.md nor in the policy: {missing:?}");
 }
 
 #[test]

@@ -6,6 +6,7 @@
 
 pub mod build;
 pub mod check;
+pub mod command;
 pub mod condition;
 pub mod names;
 pub mod pipeline;
@@ -16,6 +17,7 @@ pub mod template;
 pub mod values;
 
 pub use build::{Build, BuildSpec, BuildStatus};
+pub use command::{Command, CommandSpec, CommandStatus};
 pub use pipeline::{Pipeline, PipelineSpec, PipelineStatus};
 pub use rollout::{Rollout, RolloutSpec, RolloutStatus};
 pub use values::{CommitId, Digest, Duration, Revision, Timestamp};

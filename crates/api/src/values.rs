@@ -11,7 +11,7 @@ pub enum Malformed {
     Digest(String),
     #[error("{0:?} is not a commit (40 or 64 hexadecimal digits)")]
     Commit(String),
-    #[error("{0:?} is not a revision (ten characters of {ALPHABET})")]
+    #[error("{0:?} is not a revision (a letter and nine characters of {ALPHABET})")]
     Revision(String),
     #[error("{0:?} is not a duration such as 90s, 5m or 1h30m")]
     Duration(String),
@@ -21,6 +21,7 @@ pub enum Malformed {
 
 /// Letters and digits that neither spell words nor, at ten characters with a leading letter, read as a YAML number.
 const ALPHABET: &str = "bcdfghjkmnpqrstvwxz2456789";
+const REVISION: &str = "^[bcdfghjkmnpqrstvwxz][bcdfghjkmnpqrstvwxz2456789]{9}$";
 const LETTERS: &[u8] = b"bcdfghjkmnpqrstvwxz";
 const LETTERS_AND_DIGITS: &[u8] = ALPHABET.as_bytes();
 
@@ -156,7 +157,7 @@ impl JsonSchema for Revision {
         true
     }
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({"type": "string", "pattern": format!("^[{ALPHABET}]{{10}}$"), "maxLength": 10})
+        json_schema!({"type": "string", "pattern": REVISION, "maxLength": 10})
     }
 }
 
