@@ -102,6 +102,16 @@ pub mod reason {
     pub const LOST_READINESS: &str = "LostReadiness";
     pub const SERVICE_OWNED: &str = "ServiceOwned";
     pub const SELECTOR_CONTENDED: &str = "SelectorContended";
+    pub const SERVICE_SELECTOR_OWNED: &str = "ServiceSelectorOwned";
+    pub const SERVICE_UNSUITABLE: &str = "ServiceUnsuitable";
+    pub const CHECKING: &str = "Checking";
+    pub const CHECK_FAILED: &str = "CheckFailed";
+    pub const SOAKING: &str = "Soaking";
+    pub const AWAITING_PROMOTION: &str = "AwaitingPromotion";
+    pub const PAUSED: &str = "Paused";
+    pub const HELD: &str = "Held";
+    pub const ABORTED: &str = "Aborted";
+    pub const ROLLED_BACK: &str = "RolledBack";
     pub const CHILD_CONFLICT: &str = "ChildConflict";
 }
 

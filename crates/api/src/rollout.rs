@@ -1,13 +1,22 @@
 //! Rollout: a digest to live traffic.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod memory;
+mod status;
+
+use std::collections::BTreeMap;
 
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{CommitId, Duration, Revision, Timestamp, condition::Condition, schema};
+pub use memory::{
+    Checked, Failed, Handled, HistoryEntry, Mark, Measured, Memory, Outcome, Progress, Promoted, Restored, Taken,
+    Unlisted,
+};
+pub use status::{CheckState, CheckStatus, Phase, RejectedStatus, ReleaseRef, RevisionStatus, RolloutStatus};
+
+use crate::{Duration, check::Check, names, schema};
 
 /// Runs one application behind one Service and moves its traffic from revision to revision without a failed request.
 #[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -41,10 +50,16 @@ use crate::{CommitId, Duration, Revision, Timestamp, condition::Condition, schem
 #[x_kube(
     validation = Rule::new("!has(self.images) || self.images.all(i, i.containers.all(n, self.template.spec.containers.exists(c, c.name == n) || (has(self.template.spec.initContainers) && self.template.spec.initContainers.exists(c, c.name == n))))")
         .message("images: a container named here is not in the template"),
-    validation = Rule::new("self.template.spec.containers.exists(c, has(c.readinessProbe))")
-        .message("template: no container has a readinessProbe, so a new revision would count as ready at its start"),
+    validation = Rule::new("self.template.spec.containers.exists(c, has(c.readinessProbe)) || (has(self.checks) && has(self.checks.preview) && self.checks.preview.size() > 0)")
+        .message("template: no container has a readinessProbe and there is no preview check, so a new revision would count as good at its start"),
     validation = Rule::new("self.template.spec.containers.all(c, has(c.image) || (has(self.images) && self.images.exists(i, i.containers.exists(n, n == c.name))))")
         .message("template: a container without an image must be named in images"),
+    validation = Rule::new("has(self.service) != has(self.serviceRef)")
+        .message("exactly one of service (to be created) and serviceRef (exists already)"),
+    validation = Rule::new("has(self.service) == has(oldSelf.service) && (!has(self.serviceRef) || !has(oldSelf.serviceRef) || self.serviceRef.name == oldSelf.serviceRef.name)")
+        .message("which Service is live cannot be changed: make another Rollout"),
+    validation = Rule::new("!has(self.preview) || !has(self.preview.serviceRef) || !has(self.serviceRef) || self.preview.serviceRef.name != self.serviceRef.name")
+        .message("preview: it must not be the live Service"),
 )]
 pub struct RolloutSpec {
     /// How many pods serve. A HorizontalPodAutoscaler may own this through the scale subresource.
@@ -58,9 +73,22 @@ pub struct RolloutSpec {
     #[schemars(schema_with = "schema::template")]
     pub template: Value,
     /// The Service that carries live traffic: created, and named as the Rollout.
-    pub service: ServiceTemplate,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service: Option<ServiceTemplate>,
+    /// The Service that carries live traffic: exists already. Its selector is the operator's from the first switch on,
+    /// its ports stay its owner's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service_ref: Option<ServiceRef>,
+    /// A second Service, for people and tests: the next revision as soon as it has a ready pod, otherwise the live one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preview: Option<Preview>,
     #[serde(default)]
     pub strategy: Strategy,
+    #[serde(default, skip_serializing_if = "Checks::is_empty")]
+    pub checks: Checks,
+    /// Nothing new goes live; what is live is protected as ever, and a rollback still happens.
+    #[serde(default)]
+    pub paused: bool,
     /// How long a new revision may make no progress (a pod more that is ready) before it is given up.
     #[serde(default = "ten_minutes")]
     pub progress_deadline: Duration,
@@ -105,6 +133,56 @@ pub struct PipelineRef {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 63))]
     pub image: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ServiceRef {
+    /// In the Rollout's own namespace.
+    #[schemars(length(min = 1, max = 63))]
+    pub name: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("has(self.service) != has(self.serviceRef)")
+        .message("preview: exactly one of service (to be created) and serviceRef (exists already)"),
+)]
+pub struct Preview {
+    /// Created, and named as the Rollout with `-preview`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service: Option<ServiceTemplate>,
+    /// Exists already, without a selector of somebody else's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service_ref: Option<ServiceRef>,
+    /// How many pods the next revision has until its preview checks passed. Default: as many as it will need.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1000))]
+    pub replicas: Option<i32>,
+}
+
+/// What is measured of a revision. A check starts when every `job` listed before it has passed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, KubeSchema)]
+#[x_kube(
+    validation = Rule::new("!has(self.preview) || self.preview.all(c, self.preview.exists_one(d, d.name == c.name))")
+        .message("checks.preview: two checks have the same name"),
+    validation = Rule::new("!has(self.live) || self.live.all(c, self.live.exists_one(d, d.name == c.name))")
+        .message("checks.live: two checks have the same name"),
+)]
+pub struct Checks {
+    /// Before the switch, against the next revision.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8))]
+    pub preview: Vec<Check>,
+    /// After the switch; a failure sends the traffic back.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8))]
+    pub live: Vec<Check>,
+}
+impl Checks {
+    pub fn is_empty(&self) -> bool {
+        self.preview.is_empty() && self.live.is_empty()
+    }
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -166,6 +244,27 @@ pub struct ServicePort {
     #[schemars(length(max = 128))]
     pub app_protocol: Option<String>,
 }
+impl RolloutSpec {
+    /// The ports that a revision is made for: those of the created Service. Of one that exists already they are not
+    /// the Rollout's.
+    pub fn ports(&self) -> &[ServicePort] {
+        self.service.as_ref().map_or(&[], |s| &s.spec.ports)
+    }
+}
+impl Rollout {
+    /// The name of the live Service.
+    pub fn live_service(&self) -> &str {
+        let own = self.metadata.name.as_deref().unwrap_or_default();
+        self.spec.service_ref.as_ref().map_or(own, |r| &r.name)
+    }
+    /// The name of the preview Service.
+    pub fn preview_service(&self) -> Option<String> {
+        let preview = self.spec.preview.as_ref()?;
+        let own = self.metadata.name.as_deref().unwrap_or_default();
+        Some(preview.service_ref.as_ref().map_or_else(|| names::child(&[own, "preview"]), |r| r.name.clone()))
+    }
+}
+
 impl ServicePort {
     /// As the user wrote it: what they left out stays out.
     pub fn as_written(&self) -> Value {
@@ -191,20 +290,45 @@ pub enum StrategyType {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct BlueGreen {
+    /// `Manual` waits for a Command of type Promote; the first revision does not.
+    #[serde(default)]
+    pub promotion: Promotion,
+    /// How long the next revision has been ready and checked before it goes live.
+    #[serde(default)]
+    pub promote_after: Duration,
     /// From the confirmation of the new revision until the one before it may lose its pods; until then the way back
     /// is one write.
     #[serde(default = "five_minutes")]
     pub scale_down_delay: Duration,
+    /// How long a revision that was given up keeps its pods, to be looked at.
+    #[serde(default = "one_minute")]
+    pub abort_scale_down_delay: Duration,
     #[serde(default)]
     pub drain: Drain,
+}
+fn one_minute() -> Duration {
+    Duration::from_mins(1)
 }
 fn five_minutes() -> Duration {
     Duration::from_mins(5)
 }
 impl Default for BlueGreen {
     fn default() -> Self {
-        Self { scale_down_delay: five_minutes(), drain: Drain::default() }
+        Self {
+            promotion: Promotion::default(),
+            promote_after: Duration::default(),
+            scale_down_delay: five_minutes(),
+            abort_scale_down_delay: one_minute(),
+            drain: Drain::default(),
+        }
     }
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum Promotion {
+    #[default]
+    Automatic,
+    Manual,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -241,178 +365,3 @@ pub enum DeletionPolicy {
     Orphan,
 }
 
-/// What the operator wrote about a Rollout.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct RolloutStatus {
-    #[serde(default)]
-    pub observed_generation: i64,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(schema_with = "schema::conditions")]
-    pub conditions: Vec<Condition>,
-    /// For people only: the conditions are for programs.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub phase: Option<Phase>,
-    /// In sentences, what would make it move.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub waiting_for: Vec<String>,
-    /// What serves now.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub live: Option<RevisionStatus>,
-    /// What is on its way to live.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub next: Option<RevisionStatus>,
-    /// The version of what serves.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub version: Option<String>,
-    /// Ready and wanted pods of what serves, `3/3`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub pods: Option<String>,
-    /// Pods of the live revision, and their selector: what a HorizontalPodAutoscaler reads.
-    #[serde(default)]
-    pub replicas: i32,
-    #[serde(default)]
-    pub ready_replicas: i32,
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub selector: String,
-    /// Revisions that were tried and given up; not tried again by themselves.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub rejected: Vec<RejectedStatus>,
-    #[serde(default)]
-    pub memory: Memory,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub enum Phase {
-    Pending,
-    Deploying,
-    Switching,
-    Confirming,
-    Healthy,
-    RollingBack,
-    Degraded,
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct RevisionStatus {
-    pub revision: Revision,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub releases: Vec<ReleaseRef>,
-    /// Pods that its endpoint slices list as ready.
-    pub ready: i32,
-    pub wanted: i32,
-    /// Since when it holds this place.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub since: Option<Timestamp>,
-    /// It was live and passed everything.
-    #[serde(default)]
-    pub confirmed: bool,
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct RejectedStatus {
-    pub revision: Revision,
-    pub reason: String,
-    pub message: String,
-    pub time: Timestamp,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub releases: Vec<ReleaseRef>,
-}
-
-/// Which release of which Pipeline.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct ReleaseRef {
-    /// `namespace/name` of the Pipeline.
-    pub pipeline: String,
-    pub pipeline_uid: String,
-    /// Counts up; from one Pipeline only a higher one is taken.
-    pub sequence: i64,
-    pub build: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub version: Option<String>,
-    pub commit: CommitId,
-}
-
-/// What the operator must remember, and the only part of status that it reads back.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Memory {
-    /// The last revision that was live and passed everything: where a rollback goes.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub confirmed: Option<Mark>,
-    /// The release taken from each Pipeline, by `namespace/name`.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub taken: BTreeMap<String, Taken>,
-    /// The revision on its way, and its last progress.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub progress: Option<Progress>,
-    /// Since when the unconfirmed live revision has had too few ready pods.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub unready_since: Option<Timestamp>,
-    /// Given up, and why; cannot be confirmed from here on.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(with = "BTreeMap<String, Failed>")]
-    pub failed: BTreeMap<Revision, Failed>,
-    /// Given up, and shown by the live Service's record to be fenced off: will not be selected.
-    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
-    pub rejected: BTreeSet<Revision>,
-    /// Since when no Service and no slice has named a revision that still has pods.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(with = "BTreeMap<String, Unlisted>")]
-    pub unlisted: BTreeMap<Revision, Unlisted>,
-    /// The last three times that somebody else's selector is put right.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub restored: Vec<Restored>,
-}
-
-/// The drain of a revision counts from then.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
-pub struct Unlisted {
-    pub time: Timestamp,
-    /// `moved` of the live Service's record by then: a later switch starts the drain anew.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub moved: Option<String>,
-}
-
-/// A selector of somebody else's, at this version of the live Service, is put right.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
-pub struct Restored {
-    #[serde(rename = "resourceVersion")]
-    pub version: String,
-    pub time: Timestamp,
-}
-
-/// A revision at a moment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
-pub struct Mark {
-    pub revision: Revision,
-    pub time: Timestamp,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
-pub struct Taken {
-    pub release: ReleaseRef,
-    /// By the Pipeline's name of the image: `repository@digest`.
-    pub images: BTreeMap<String, String>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
-pub struct Progress {
-    pub revision: Revision,
-    /// The most ready pods seen so far.
-    pub ready: i32,
-    pub time: Timestamp,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
-pub struct Failed {
-    pub reason: String,
-    pub message: String,
-    pub time: Timestamp,
-    /// The releases it carried.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub releases: Vec<ReleaseRef>,
-}

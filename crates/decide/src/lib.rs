@@ -84,11 +84,17 @@ pub enum Unreachable {
     Missing(String),
     /// Anything else: network, rate limits, errors of the server.
     Network(String),
+    /// It answered, and the answer decides nothing.
+    Inconclusive(String),
 }
 impl Unreachable {
     pub fn message(&self) -> &str {
         match self {
-            Self::Secret(m) | Self::Credentials(m) | Self::Missing(m) | Self::Network(m) => m,
+            Self::Secret(m)
+            | Self::Credentials(m)
+            | Self::Missing(m)
+            | Self::Network(m)
+            | Self::Inconclusive(m) => m,
         }
     }
 }
@@ -97,6 +103,8 @@ impl Unreachable {
 pub enum Measured {
     Digest(switchyard_api::Digest),
     Head { branch: String, commit: switchyard_api::CommitId },
+    /// One measurement of a check, in a sentence for people.
+    Checked { passed: bool, said: String },
 }
 
 /// What the API server said to a write: a fact for the next decision.

@@ -2,7 +2,7 @@
 
 use switchyard_api::rollout::Memory;
 
-use super::{Action, Layout, Observed, memory};
+use super::{Action, Layout, Observed, commands, memory};
 
 pub fn diff(seen: &Observed, remembered: &Memory, layout: &Layout) -> Vec<Action> {
     let mut actions = vec![];
@@ -17,6 +17,7 @@ pub fn diff(seen: &Observed, remembered: &Memory, layout: &Layout) -> Vec<Action
             actions.push(Action::Scale { revision: *revision, at: deployment.version.clone(), replicas: *replicas });
         }
     }
+    actions.extend(commands::answers(seen, remembered));
     if let (Some(revision), Ok(order)) = (layout.revision, &seen.order) {
         let there = seen.revisions.get(&revision);
         let fingerprint = || order.fingerprint.clone();
@@ -33,12 +34,24 @@ pub fn diff(seen: &Observed, remembered: &Memory, layout: &Layout) -> Vec<Action
     if let Some((revision, claim)) = &layout.claim
         && let Some(deployment) = seen.deployment(*revision)
     {
-        // Under an invalid spec only what was confirmed is nominated, with the pods it has.
-        let replicas = seen.order.as_ref().map_or(deployment.replicas.max(1), |o| o.replicas);
+        let replicas = layout.candidate_replicas.unwrap_or(deployment.replicas);
         if deployment.claim.as_ref() != Some(claim) || deployment.replicas != replicas {
             let (at, claim) = (deployment.version.clone(), claim.clone());
             actions.push(Action::Claim { revision: *revision, at, claim, replicas });
         }
+    }
+    if let (Some(selects), Ok(order)) = (&layout.preview, &seen.order) {
+        let created = order.preview.as_ref().is_some_and(|p| !p.referred);
+        match &seen.preview {
+            None if created => actions.push(Action::CreatePreview),
+            Some(preview) if preview.foreign.is_none() && preview.selects != *selects => {
+                actions.push(Action::Preview { at: preview.version.clone(), select: selects.clone() });
+            }
+            Some(_) | None => {}
+        }
+    }
+    for (revision, job) in &layout.jobs {
+        actions.push(Action::Check { revision: *revision, job: job.clone() });
     }
     for revision in &layout.retire {
         if let Some(deployment) = seen.deployment(*revision) {

@@ -5,8 +5,10 @@ use std::collections::BTreeMap;
 use switchyard_api::{Revision, rollout::Memory};
 
 use super::{
-    observed::{Observed, Record, Selects},
-    stage::{Stage, goal, wanted},
+    checks,
+    goal::{bad, claimed, described, gated, goal},
+    observed::{JobKey, Observed, Record, Selects},
+    stage::{Stage, paused},
 };
 use crate::Version;
 
@@ -20,6 +22,12 @@ pub struct Layout {
     pub revision: Option<Revision>,
     /// The nomination to be written on a Deployment with its pods.
     pub claim: Option<(Revision, Version)>,
+    /// Pods for that claim.
+    pub candidate_replicas: Option<i32>,
+    /// The preview Service is to exist, and what it is to select.
+    pub preview: Option<Selects>,
+    /// Jobs of checks.
+    pub jobs: Vec<(Revision, JobKey)>,
     /// Pods by revision; what is absent stays as it is.
     pub replicas: BTreeMap<Revision, i32>,
     /// Revisions that are to lose their pods.
@@ -33,7 +41,11 @@ pub fn layout(stage: &Stage, seen: &Observed, memory: &Memory) -> Layout {
         Stage::Blocked { .. } => return Layout::default(),
         Stage::Starting => return Layout { service: true, ..Layout::default() },
         Stage::Contended(_) | Stage::Mistaken(_) | Stage::Awaiting(_) | Stage::Restoring => goal(seen, memory),
+        Stage::Paused(_) => goal(seen, memory),
         Stage::Deploying(r)
+        | Stage::Checking(r, ..)
+        | Stage::Soaking(r, _)
+        | Stage::AwaitingPromotion(r)
         | Stage::Switching(r)
         | Stage::RollingBack(r)
         | Stage::Stranded(r)
@@ -42,12 +54,19 @@ pub fn layout(stage: &Stage, seen: &Observed, memory: &Memory) -> Layout {
         | Stage::Settled(r) => Some(*r),
     };
     let (record, candidate) = record(stage, seen, memory, goal);
+    let spared = described(seen, memory).filter(|_| paused(seen, memory));
+    let retire = |r: &Revision| goal != Some(*r) && spared != Some(*r) && may_retire(seen, memory, *r);
+    let subject = checks::subject(seen, memory);
+    let jobs = subject.iter().flat_map(|s| checks::jobs(seen, memory, s).into_iter().map(|job| (s.revision, job)));
     Layout {
-        service: true,
+        service: !seen.order.as_ref().is_ok_and(|o| o.referred),
+        candidate_replicas: candidate.as_ref().and_then(|(r, _)| candidate_replicas(seen, memory, *r)),
         claim: candidate,
-        revision: goal.filter(|g| wanted(seen, memory) == Some(*g)),
+        preview: preview(seen, memory, goal),
+        jobs: jobs.collect(),
+        revision: goal.filter(|g| described(seen, memory) == Some(*g)),
         replicas: replicas(seen, memory),
-        retire: seen.revisions.keys().copied().filter(|r| goal != Some(*r) && may_retire(seen, memory, *r)).collect(),
+        retire: seen.revisions.keys().copied().filter(retire).collect(),
         delete: surplus(seen, memory, goal),
         record,
     }
@@ -66,7 +85,10 @@ fn record(
     let had = seen.record();
     let mut next = Record { owner: seen.uid.clone(), ..had.clone() };
     let mut select = None;
-    next.void.extend(memory.failed.keys().chain(&memory.rejected));
+    for revision in memory.failed.keys().chain(&memory.rejected) {
+        let voided = next.void.entry(*revision).or_default();
+        *voided = memory.attempt(*revision).max(*voided);
+    }
     let standing = had.candidate.filter(|c| goal == Some(*c)).zip(had.since.clone());
     if standing.is_none() {
         (next.candidate, next.since) = (None, None);
@@ -74,7 +96,8 @@ fn record(
     match stage {
         Stage::Switching(to) | Stage::RollingBack(to) => {
             let confirmed = memory.confirmed.map(|c| c.revision);
-            next.fallback = confirmed.filter(|c| c != to && (had.live == Some(*c) || had.fallback == Some(*c)));
+            let serves = |c: &Revision| had.live == Some(*c) || had.fallback == Some(*c);
+            next.fallback = confirmed.filter(|c| c != to && serves(c) && !bad(memory, &next, *c));
             next.live = Some(*to);
             next.moved = Some(service.version.clone());
             (next.candidate, next.since) = (None, None);
@@ -93,6 +116,10 @@ fn record(
         | Stage::Contended(_)
         | Stage::Mistaken(_)
         | Stage::Awaiting(_)
+        | Stage::Paused(_)
+        | Stage::Checking(..)
+        | Stage::Soaking(..)
+        | Stage::AwaitingPromotion(_)
         | Stage::Deploying(_)
         | Stage::Stranded(_)
         | Stage::Confirming(_)
@@ -108,6 +135,30 @@ fn record(
 /// Both of a revision's objects exist, so it can be nominated.
 fn stands(seen: &Observed, revision: Revision) -> bool {
     seen.revisions.get(&revision).is_some_and(|r| r.deployment.is_some() && r.exposed)
+}
+
+/// Pods of the candidate: as many as the spec says, or as it begins with until its preview checks passed. Under an
+/// invalid spec only what was confirmed is nominated, with the pods it has.
+fn candidate_replicas(seen: &Observed, memory: &Memory, revision: Revision) -> Option<i32> {
+    let has = seen.deployment(revision)?.replicas;
+    let Ok(order) = &seen.order else { return Some(has.max(1)) };
+    let begins = order.preview.as_ref().and_then(|p| p.replicas).filter(|_| gated(seen, memory) == Some(revision));
+    let Some(begins) = begins.map(|n| n.min(order.replicas)) else { return Some(order.replicas) };
+    let under_way = claimed(seen, revision) && has > begins;
+    let checked = checks::subject(seen, memory).map(|s| checks::verdict(seen, memory, &s));
+    Some(if under_way || checked == Some(checks::Verdict::Passed) { order.replicas } else { begins })
+}
+
+/// The preview shows the candidate once it serves, and what is live otherwise.
+fn preview(seen: &Observed, memory: &Memory, goal: Option<Revision>) -> Option<Selects> {
+    seen.order.as_ref().ok()?.preview.as_ref()?;
+    let record = seen.record();
+    let next = gated(seen, memory).filter(|r| goal == Some(*r) && record.candidate == Some(*r));
+    let next = next.filter(|r| claimed(seen, *r) && seen.ready(*r) > 0);
+    // A candidate that lost its pods for a moment stays shown: it is what one came to see.
+    let shown = seen.preview.as_ref().map(|p| &p.selects);
+    let stays = record.candidate.filter(|r| goal == Some(*r) && shown == Some(&Selects::Revision(*r)));
+    Some(Selects::from(next.or(stays).or(record.live)))
 }
 
 /// Live follows the spec at once. The way back follows up at once, and down only once what is live is confirmed.
@@ -129,6 +180,8 @@ pub fn may_retire(seen: &Observed, memory: &Memory, revision: Revision) -> bool 
     let record = seen.record();
     let Ok(order) = &seen.order else { return false };
     let drained = memory.unlisted.get(&revision).is_some_and(|u| seen.now.since(u.time) >= order.drain);
+    let failed = memory.failed.get(&revision);
+    let looked_at = failed.is_none_or(|f| seen.now.since(f.time) >= order.abort_scale_down_delay);
     let given_up = memory.rejected.contains(&revision) && !seen.lost();
     let served_by_another = record.live.is_some() || given_up;
     deployment.replicas > 0
@@ -137,7 +190,9 @@ pub fn may_retire(seen: &Observed, memory: &Memory, revision: Revision) -> bool 
         && service.selects != Selects::Revision(revision)
         && deployment.claim.as_ref().is_none_or(|claim| service.version.newer_than(claim))
         && seen.listed(revision) == 0
+        && seen.preview.as_ref().is_none_or(|p| p.selects != Selects::Revision(revision))
         && drained
+        && looked_at
 }
 
 /// Without pods and a place, oldest first beyond the limit.
@@ -148,7 +203,8 @@ fn surplus(seen: &Observed, memory: &Memory, goal: Option<Revision>) -> Vec<Revi
         service.selects == Selects::Revision(*r)
             || seen.listed(*r) > 0
             || goal == Some(*r)
-            || wanted(seen, memory) == Some(*r)
+            || described(seen, memory) == Some(*r)
+            || memory.held.as_ref().is_some_and(|h| h.revision == *r)
             || record.holds(*r)
             || memory.confirmed.is_some_and(|c| c.revision == *r)
     };

@@ -2,13 +2,18 @@
 
 use switchyard_api::{
     Duration, Revision, Timestamp,
+    check::Moment,
     condition::reason,
-    rollout::{Failed, Mark, Memory, Progress, ReleaseRef, Restored, Taken, Unlisted},
+    rollout::{
+        Failed, HistoryEntry, Mark, Memory, Outcome, Progress, ReleaseRef, Restored, Taken, Unlisted,
+    },
 };
 
 use super::{
+    checks::{self, Verdict},
+    commands,
+    goal::{described, full, gated, goal, may_select, need, undecided, wanted},
     observed::{Observed, Selects, Service},
-    stage::{goal, may_select, need, on_trial, undecided, wanted},
 };
 
 /// How long an unconfirmed live revision may have too few ready pods before traffic goes back.
@@ -18,12 +23,17 @@ pub const RESTORE_LIMIT: usize = 3;
 pub const RESTORE_WINDOW: Duration = Duration::from_mins(10);
 /// Given-up revisions that are remembered beyond their Deployments.
 const REMEMBERED: usize = 10;
+/// How many revisions the history tells of.
+const HISTORY: usize = 10;
 
 pub fn remember(seen: &Observed) -> Memory {
     let mut memory = seen.memory.clone();
     take(seen, &mut memory);
+    commands::obey(seen, &mut memory);
+    checks::count(seen, &mut memory);
     verdict(seen, &mut memory);
     progress(seen, &mut memory);
+    good(seen, &mut memory);
     acknowledge(seen, &mut memory);
     unlisted(seen, &mut memory);
     restore(seen, &mut memory);
@@ -53,42 +63,59 @@ fn take(seen: &Observed, memory: &mut Memory) {
     }
 }
 
-/// A verdict counts only for what is live while nothing else is wanted: otherwise, when a later one was rejected, a Service seen late
-/// would let earlier ones be confirmed in turn, for ever.
+/// A verdict counts only for what is live while nothing else is wanted: otherwise, when a later one was rejected, a
+/// Service seen late would let earlier ones be confirmed in turn, for ever.
 fn verdict(seen: &Observed, memory: &mut Memory) {
     let Some(revision) = undecided(seen, memory) else {
         memory.unready_since = None;
         return;
     };
     let enough = need(seen, revision);
-    if on_trial(seen, memory) == Some(revision) && only_listed(seen, revision) && seen.listed(revision) >= enough {
-        memory.confirmed = Some(Mark { revision, time: seen.now });
-        memory.progress = None;
-        memory.unready_since = None;
-    } else if seen.ready(revision) >= enough || seen.order.as_ref().is_ok_and(|o| o.replicas == 0) {
-        memory.unready_since = None;
-    } else {
-        let since = *memory.unready_since.get_or_insert(seen.now);
-        if seen.now.since(since) >= UNREADY_LIMIT {
-            let message =
-                format!("{} of {enough} pods were ready for {UNREADY_LIMIT} after the switch", seen.ready(revision));
-            fail(seen, memory, revision, reason::LOST_READINESS, message);
+    let subject = checks::subject(seen, memory).filter(|s| s.revision == revision && s.moment == Moment::Live);
+    match subject.map(|s| checks::verdict(seen, memory, &s)) {
+        Some(Verdict::Failed(reason, message)) => {
             memory.unready_since = None;
+            return fail(seen, memory, revision, reason, message, None);
         }
+        Some(Verdict::Passed) => return confirm(seen, memory, revision),
+        Some(Verdict::Open(_)) | None => {}
+    }
+    if seen.ready(revision) >= enough || seen.order.as_ref().is_ok_and(|o| o.replicas == 0) {
+        memory.unready_since = None;
+        return;
+    }
+    let since = *memory.unready_since.get_or_insert(seen.now);
+    if seen.now.since(since) >= UNREADY_LIMIT {
+        let message =
+            format!("{} of {enough} pods were ready for {UNREADY_LIMIT} after the switch", seen.ready(revision));
+        fail(seen, memory, revision, reason::LOST_READINESS, message, None);
+        memory.unready_since = None;
     }
 }
 
-/// The live slices list this revision's pods and nothing else.
-fn only_listed(seen: &Observed, revision: Revision) -> bool {
-    let Some(service) = &seen.service else { return false };
-    service.selects == Selects::Revision(revision)
-        && service.strangers == 0
-        && service.listed.iter().all(|(r, n)| *r == revision || *n == 0)
+fn confirm(seen: &Observed, memory: &mut Memory, revision: Revision) {
+    let by = [&memory.held, &memory.promoted].into_iter().flatten().find(|p| p.revision == revision);
+    let by = by.map(|p| p.by.clone());
+    tell(seen, memory, revision, Outcome::Promoted, by);
+    memory.confirmed = Some(Mark { revision, time: seen.now });
+    memory.promoted = memory.promoted.take().filter(|p| p.revision != revision);
+    memory.progress = None;
+    memory.good_since = None;
+    memory.unready_since = None;
 }
 
-/// Counts more ready pods as progress, and gives up what made none for the deadline. It counts while the revision is
-/// the goal, has no place yet, and nobody but its pods keeps it from one; whatever interrupts that starts it anew.
+/// Adds to the history.
+fn tell(seen: &Observed, memory: &mut Memory, revision: Revision, outcome: Outcome, by: Option<String>) {
+    let releases = releases(seen, memory, revision);
+    memory.history.insert(0, HistoryEntry { revision, outcome, time: seen.now, by, releases });
+    memory.history.truncate(HISTORY);
+}
+
+/// Counts more ready pods and results of checks as progress, and gives up what made none for the deadline. It counts
+/// while the revision is the goal, has no place yet, and nobody but its pods and its checks keeps it from one; whatever
+/// interrupts that starts it anew.
 fn progress(seen: &Observed, memory: &mut Memory) {
+    superseded(seen, memory);
     let goal = goal(seen, memory).filter(|g| wanted(seen, memory) == Some(*g));
     let (Ok(order), Some(wanted)) = (&seen.order, goal) else {
         memory.progress = None;
@@ -103,23 +130,70 @@ fn progress(seen: &Observed, memory: &mut Memory) {
         memory.progress = None;
         return;
     }
+    let checked = checks::subject(seen, memory).map(|s| (checks::verdict(seen, memory, &s), s));
+    if let Some((Verdict::Failed(reason, message), _)) = checked {
+        return fail(seen, memory, wanted, reason, message, None);
+    }
     let ready = seen.ready(wanted);
     match &mut memory.progress {
         Some(p) if p.revision == wanted && ready <= p.ready => {
-            let last = p.time.max(seen.started);
+            let late = seen.now.since(p.time.max(seen.started)) >= order.progress_deadline;
             let confirmed = memory.confirmed.is_some_and(|c| c.revision == wanted);
-            if seen.now.since(last) >= order.progress_deadline && !confirmed && !may_select(seen, wanted) {
-                let message = format!(
-                    "{} of {} pods became ready, and no more for {}{}",
-                    ready,
-                    order.replicas,
-                    order.progress_deadline,
-                    only_ready_problem(seen, wanted)
-                );
-                fail(seen, memory, wanted, reason::PROGRESS_DEADLINE_EXCEEDED, message);
+            if late
+                && !confirmed
+                && let Some(lack) = lack(seen, memory, wanted)
+            {
+                let message = format!("{lack} for {}", order.progress_deadline);
+                fail(seen, memory, wanted, reason::PROGRESS_DEADLINE_EXCEEDED, message, None);
             }
         }
         progress => *progress = Some(Progress { revision: wanted, ready, time: seen.now }),
+    }
+}
+
+/// What the revision owes: ready pods, or answers to its checks. A Job that runs has a time limit of its own, and
+/// waiting for a person or a delay is nobody's fault.
+fn lack(seen: &Observed, memory: &Memory, revision: Revision) -> Option<String> {
+    if let Some(subject) = checks::subject(seen, memory)
+        && let Verdict::Open(sentences) = checks::verdict(seen, memory, &subject)
+    {
+        let runs = checks::job_runs(seen, memory, &subject);
+        return (!runs).then(|| format!("no progress in waiting for {}, and none", sentences.join("; ")));
+    }
+    let Ok(order) = &seen.order else { return None };
+    (!may_select(seen, revision) || !full(seen, revision)).then(|| {
+        let problem = only_ready_problem(seen, revision);
+        let (ready, replicas) = (seen.ready(revision), order.replicas);
+        format!("{ready} of {replicas} pods became ready{problem}, and no more")
+    })
+}
+
+/// What was on its way, and no longer is.
+fn superseded(seen: &Observed, memory: &mut Memory) {
+    let Some(before) = memory.progress.map(|p| p.revision) else { return };
+    let next = described(seen, memory);
+    if next.is_some_and(|n| n != before) && !memory.failed.contains_key(&before) && memory.held.is_none() {
+        tell(seen, memory, before, Outcome::Superseded, None);
+        memory.progress = None;
+    }
+}
+
+/// Since when the candidate has been good enough to go live, where that is to last for some time.
+fn good(seen: &Observed, memory: &mut Memory) {
+    let Ok(order) = &seen.order else { return };
+    if order.promote_after.is_zero() {
+        memory.good_since = None;
+        return;
+    }
+    let candidate = gated(seen, memory).filter(|r| seen.record().candidate == Some(*r));
+    let good = candidate.filter(|r| {
+        let checked = checks::subject(seen, memory).map(|s| checks::verdict(seen, memory, &s));
+        checked == Some(Verdict::Passed) && full(seen, *r) && may_select(seen, *r)
+    });
+    match good {
+        Some(revision) if memory.good_since.is_some_and(|m| m.revision == revision) => {}
+        Some(revision) => memory.good_since = Some(Mark { revision, time: seen.now }),
+        None => memory.good_since = None,
     }
 }
 
@@ -137,16 +211,28 @@ pub fn only_ready_problem(seen: &Observed, revision: Revision) -> String {
     problem.map(|p| format!(": {p}")).unwrap_or_default()
 }
 
-fn fail(seen: &Observed, memory: &mut Memory, revision: Revision, reason: &str, message: String) {
+/// Gives a revision up: remembered here, and then fenced off in the live Service's record.
+pub fn fail(
+    seen: &Observed,
+    memory: &mut Memory,
+    revision: Revision,
+    reason: &str,
+    message: String,
+    by: Option<&String>,
+) {
+    let outcome = if seen.record().live == Some(revision) { Outcome::RolledBack } else { Outcome::Aborted };
+    tell(seen, memory, revision, outcome, by.cloned());
     let releases = releases(seen, memory, revision);
     memory.progress = None;
+    memory.good_since = None;
+    memory.promoted = memory.promoted.take().filter(|p| p.revision != revision);
     memory.failed.insert(revision, Failed { reason: reason.to_owned(), message, time: seen.now, releases });
 }
 
-/// The releases a revision carries: for the wanted one what was taken last (two releases may have the same digests),
+/// The releases a revision carries: for the one that the spec describes what was taken last (two releases may have the same digests),
 /// for any other what was written on its Deployment.
 pub fn releases(seen: &Observed, memory: &Memory, revision: Revision) -> Vec<ReleaseRef> {
-    if wanted(seen, memory) == Some(revision) {
+    if described(seen, memory) == Some(revision) {
         return memory.taken.values().map(|t| t.release.clone()).collect();
     }
     seen.deployment(revision).map(|d| d.releases.clone()).unwrap_or_default()
@@ -155,8 +241,9 @@ pub fn releases(seen: &Observed, memory: &Memory, revision: Revision) -> Vec<Rel
 /// Given up for good once the live Service's record is seen to fence it off: that it is absent from a Service seen
 /// late proves nothing.
 fn acknowledge(seen: &Observed, memory: &mut Memory) {
-    let void = seen.record().void;
-    let fenced: Vec<Revision> = memory.failed.keys().filter(|r| void.contains(r)).copied().collect();
+    let record = seen.record();
+    let fenced: Vec<Revision> =
+        memory.failed.keys().filter(|r| record.voids(**r, memory.attempt(**r))).copied().collect();
     memory.rejected.extend(fenced);
 }
 
@@ -212,11 +299,14 @@ pub fn contended_until(seen: &Observed, memory: &Memory) -> Option<Timestamp> {
 
 /// Keeps what is still there or wanted, and the last few others.
 fn forget(seen: &Observed, memory: &mut Memory) {
-    let wanted = wanted(seen, memory);
+    let wanted = described(seen, memory);
+    let held = memory.held.as_ref().map(|h| h.revision);
+    let there = |r: &Revision| seen.deployment(*r).is_some() || wanted == Some(*r) || held == Some(*r);
+    memory.attempts.retain(|r, _| there(r));
     let mut gone: Vec<(Timestamp, Revision)> = memory
         .failed
         .iter()
-        .filter(|(r, _)| seen.deployment(**r).is_none() && Some(**r) != wanted && memory.rejected.contains(r))
+        .filter(|(r, _)| !there(r) && memory.rejected.contains(r))
         .map(|(r, f)| (f.time, *r))
         .collect();
     gone.sort_unstable();

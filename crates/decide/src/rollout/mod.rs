@@ -4,7 +4,10 @@
 //! under way. So the switch is built of single conditional writes, ordered so that any late one fails. The order is
 //! `remember` -> `stage` -> `layout` -> `diff`; see `docs/architecture.md` for the rules and what each prevents.
 
+mod checks;
+mod commands;
 mod diff;
+mod goal;
 mod layout;
 mod memory;
 pub mod observed;
@@ -15,22 +18,23 @@ mod status;
 #[cfg(test)]
 mod tests;
 
+pub use checks::{CheckId, Question};
+pub use goal::{goal, on_trial};
 pub use layout::Layout;
-pub use observed::{Deployment, Observed, Offer, OfferedRelease, Record, Seen, Selects, Service};
-pub use order::{ImageSlot, Order};
+pub use observed::{
+    Address, Command, CommandOrder, Deployment, Foreign, JobKey, JobState, Observed, Offer, OfferedRelease, Preview,
+    Record, Seen, Selects, Service,
+};
+pub use order::{ImageSlot, Order, PreviewOrder};
 use serde::{Deserialize, Serialize};
-pub use stage::{Stage, goal, on_trial};
+pub use stage::Stage;
 use std::collections::BTreeMap;
 use switchyard_api::{
-    Revision, Timestamp, condition,
+    Revision, Timestamp, command::CommandState, condition,
     rollout::{Memory, ReleaseRef, RolloutStatus},
 };
 
 use crate::{Decision, Event, Kind, Version, Veto};
-
-/// Never asked so far: readiness and releases are all in the cluster.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub enum Question {}
 
 /// One write on one object. Each holds the version that the decision saw, so that a late one is refused.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -77,6 +81,26 @@ pub enum Action {
         revision: Revision,
         at: Version,
     },
+    /// The preview Service, selecting nobody.
+    CreatePreview,
+    /// One patch of the preview Service: selector and, where it is ours, ports.
+    Preview {
+        at: Version,
+        select: Selects,
+    },
+    /// The Job of a check.
+    Check {
+        revision: Revision,
+        job: JobKey,
+    },
+    /// What became of a Command, in its status.
+    Answer {
+        command: String,
+        uid: String,
+        at: Version,
+        state: CommandState,
+        message: String,
+    },
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -98,7 +122,7 @@ impl Kind for Rollout {
         Decision {
             rule,
             actions: diff::diff(seen, &memory, &layout),
-            ask: BTreeMap::new(),
+            ask: checks::ask(seen, &memory),
             check_again: stage::deadline(seen, &memory),
             status: status::describe(&stage, seen, memory),
         }

@@ -1,15 +1,16 @@
 //! Every fact about a Rollout. Parts may be of different ages: each write carries the version of what it relies on.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{collections::BTreeMap, net::IpAddr};
 
 use serde::{Deserialize, Serialize};
 use switchyard_api::{
     CommitId, Revision, Timestamp,
+    check::Moment,
     rollout::{Memory, ReleaseRef},
 };
 
-use super::{Action, Order};
-use crate::{Mistake, Refusal, Version};
+use super::{Action, Order, Question};
+use crate::{Answer, Mistake, Refusal, Version, pairs};
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Observed {
@@ -18,6 +19,8 @@ pub struct Observed {
     pub started: Timestamp,
     /// `namespace/name`.
     pub name: String,
+    /// The name of the live Service.
+    pub service_name: String,
     pub uid: String,
     pub order: Result<Order, Mistake>,
     pub memory: Memory,
@@ -25,6 +28,12 @@ pub struct Observed {
     pub offers: BTreeMap<String, Offer>,
     pub revisions: BTreeMap<Revision, Seen>,
     pub service: Option<Service>,
+    /// The preview Service, where the spec has one and it exists.
+    pub preview: Option<Preview>,
+    /// Those that name this Rollout's uid and were not answered yet, in the order they were given.
+    pub commands: Vec<Command>,
+    #[serde(with = "pairs")]
+    pub answers: BTreeMap<Question, Answer>,
     /// How the last round ended.
     pub refused: Option<(Action, Refusal)>,
 }
@@ -81,6 +90,36 @@ pub struct Seen {
     pub problem: Option<String>,
     /// Its children belong to somebody else: never touched.
     pub conflict: Option<String>,
+    /// Ready endpoints, in the order of their addresses.
+    pub addresses: Vec<Address>,
+    /// Jobs of its checks.
+    #[serde(with = "pairs")]
+    pub jobs: BTreeMap<JobKey, JobState>,
+}
+
+/// One ready endpoint.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Address {
+    pub ip: IpAddr,
+    /// In the order of the Service: the port's name, if it has one, and the pod's number for it.
+    pub ports: Vec<(Option<String>, u16)>,
+}
+
+/// Which run of which check a Job is.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct JobKey {
+    pub moment: Moment,
+    pub name: String,
+    /// The nomination or the switch that it checks.
+    pub under: Version,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum JobState {
+    /// With what keeps its pod from running, in the cluster's words.
+    Running(Option<String>),
+    Passed,
+    Failed(String),
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -99,14 +138,62 @@ pub struct Deployment {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Service {
     pub version: Version,
-    /// Who it belongs to if not to this Rollout, in words.
-    pub foreign: Option<String>,
+    /// Why it is not this Rollout's to write.
+    pub foreign: Option<Foreign>,
+    /// An existing Service (`serviceRef`) that never had a record nor a selector has an empty one.
     pub record: Option<Record>,
     pub selects: Selects,
     /// Ready endpoints in its slices, by revision.
     pub listed: BTreeMap<Revision, i32>,
     /// Endpoints that are no pod of a revision.
     pub strangers: i32,
+}
+
+/// Why a Service is not this Rollout's to write. The message goes on from the Service's name.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Foreign {
+    /// It belongs to somebody else.
+    Owned(String),
+    /// It is meant for us, and somebody else writes its selector.
+    SelectorOwned(String),
+    /// It cannot carry a switch.
+    Unsuitable(String),
+}
+impl Foreign {
+    pub fn message(&self) -> &str {
+        match self {
+            Self::Owned(m) | Self::SelectorOwned(m) | Self::Unsuitable(m) => m,
+        }
+    }
+}
+
+/// The preview Service.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Preview {
+    pub version: Version,
+    pub foreign: Option<Foreign>,
+    pub selects: Selects,
+}
+
+/// What a person ordered.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Command {
+    pub uid: String,
+    pub name: String,
+    pub version: Version,
+    pub order: CommandOrder,
+    pub user: String,
+    pub reason: Option<String>,
+}
+
+/// What is ordered of a Rollout, and of which revision.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum CommandOrder {
+    Promote(Revision),
+    Abort(Revision),
+    Retry(Revision),
+    RollbackTo(Revision),
+    Resume,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -141,13 +228,18 @@ pub struct Record {
     /// The version that the last change of the selector was conditional on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub moved: Option<Version>,
-    /// Never to be nominated or selected again.
-    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
-    pub void: BTreeSet<Revision>,
+    /// Given up, with the try that was: never to be nominated or selected again before a later try. It only grows, so
+    /// a memory that is older than a Retry cannot take a revision for one that may go live.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub void: BTreeMap<Revision, u32>,
 }
 impl Record {
     /// The revision has a place: live, fallback or candidate.
     pub fn holds(&self, revision: Revision) -> bool {
         [self.live, self.fallback, self.candidate].contains(&Some(revision))
+    }
+    /// This try of the revision is fenced off.
+    pub fn voids(&self, revision: Revision, attempt: u32) -> bool {
+        self.void.get(&revision).is_some_and(|voided| *voided >= attempt)
     }
 }

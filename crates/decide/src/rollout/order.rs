@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use switchyard_api::{
-    Duration, Revision,
-    rollout::{Memory, RolloutSpec},
+    Duration, Revision, Rollout,
+    rollout::{Checks, Memory, Promotion},
     template,
 };
 
 use crate::Mistake;
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Order {
     pub replicas: i32,
     /// Template and ports without released images, as a hash.
@@ -21,6 +21,24 @@ pub struct Order {
     pub scale_down_delay: Duration,
     pub drain: Duration,
     pub history_limit: i32,
+    /// The live Service exists already: it is not ours to create.
+    pub referred: bool,
+    pub preview: Option<PreviewOrder>,
+    /// The next revision goes live only by a Command.
+    pub manual: bool,
+    pub promote_after: Duration,
+    pub abort_scale_down_delay: Duration,
+    pub paused: bool,
+    pub checks: Checks,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct PreviewOrder {
+    /// Its Service, which is ours to create unless it is referred to.
+    pub service: String,
+    pub referred: bool,
+    /// Pods of the next revision until its preview checks passed.
+    pub replicas: Option<i32>,
 }
 
 /// A container that runs what a Pipeline releases.
@@ -43,7 +61,8 @@ pub enum Missing {
 }
 
 impl Order {
-    pub fn parse(spec: &RolloutSpec, namespace: &str) -> Result<Self, Mistake> {
+    pub fn parse(rollout: &Rollout, namespace: &str) -> Result<Self, Mistake> {
+        let spec = &rollout.spec;
         let containers: BTreeMap<_, _> = template::containers(&spec.template).into_iter().collect();
         let mut images = vec![];
         for released in &spec.images {
@@ -66,12 +85,23 @@ impl Order {
         let blue_green = &spec.strategy.blue_green;
         Ok(Self {
             replicas: spec.replicas,
-            fingerprint: template::fingerprint(&spec.template, &spec.service.spec.ports, &released),
+            fingerprint: template::fingerprint(&spec.template, spec.ports(), &released),
             images,
             progress_deadline: spec.progress_deadline,
             scale_down_delay: blue_green.scale_down_delay,
             drain: blue_green.drain.duration,
             history_limit: spec.revision_history_limit,
+            referred: spec.service_ref.is_some(),
+            preview: spec.preview.as_ref().zip(rollout.preview_service()).map(|(preview, service)| PreviewOrder {
+                service,
+                referred: preview.service_ref.is_some(),
+                replicas: preview.replicas,
+            }),
+            manual: blue_green.promotion == Promotion::Manual,
+            promote_after: blue_green.promote_after,
+            abort_scale_down_delay: blue_green.abort_scale_down_delay,
+            paused: spec.paused,
+            checks: checked(&spec.checks, &containers)?,
         })
     }
 
@@ -83,6 +113,21 @@ impl Order {
     pub fn wanted(&self, memory: &Memory) -> Result<Revision, Missing> {
         Ok(template::revision(&self.fingerprint, &self.resolve(memory)?))
     }
+}
+
+/// Checks that can be made.
+fn checked(checks: &Checks, containers: &BTreeMap<String, Option<String>>) -> Result<Checks, Mistake> {
+    let jobs = checks.preview.iter().chain(&checks.live).filter_map(|c| Some((&c.name, c.job.as_ref()?)));
+    for (name, job) in jobs {
+        if !containers.contains_key(&job.from_container) {
+            return Err(Mistake {
+                field: format!("spec.checks ({name}): job.fromContainer"),
+                value: job.from_container.clone(),
+                fix: "name a container of the template".to_owned(),
+            });
+        }
+    }
+    Ok(checks.clone())
 }
 
 impl ImageSlot {

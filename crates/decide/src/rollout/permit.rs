@@ -1,7 +1,7 @@
 //! The last look before a write. Each line stands for something that must never happen and shares no code with the
 //! rules that chose the write.
 
-use switchyard_api::template;
+use switchyard_api::{Revision, command::CommandState, template};
 
 use super::{Action, Observed, Selects};
 use crate::Veto;
@@ -16,12 +16,15 @@ pub fn permit(seen: &Observed, action: &Action) -> Result<(), Veto> {
                 record.is_some_and(|r| !r.owner.is_empty() && r.owner != seen.uid),
                 "the Service is another Rollout's",
             )?;
-            veto(record.is_some_and(|r| !r.void.is_subset(&next.void)), "a revision given up would be taken back")?;
+            let kept = |(r, attempt): (&Revision, &u32)| next.void.get(r).is_some_and(|n| n >= attempt);
+            veto(record.is_some_and(|r| !r.void.iter().all(kept)), "a revision given up would be taken back")?;
             if let Some(Selects::Revision(to)) = select {
                 veto(next.live != Some(*to), "selector and record would disagree")?;
                 let back_where_it_was = record.is_some_and(|r| r.live == Some(*to));
                 veto(!back_where_it_was && seen.ready(*to) < 1, "the live Service would lose its last ready endpoint")?;
-                veto(!back_where_it_was && next.void.contains(to), "a revision given up would go live")?;
+                let attempt = seen.memory.attempts.get(to).copied().unwrap_or(1);
+                let void = next.void.get(to).is_some_and(|n| *n >= attempt);
+                veto(!back_where_it_was && void, "a revision given up would go live")?;
                 let claimed = record.is_some_and(|r| {
                     r.fallback == Some(*to)
                         || (r.candidate == Some(*to) && seen.deployment(*to).is_some_and(|d| d.claim == r.since))
@@ -35,6 +38,8 @@ pub fn permit(seen: &Observed, action: &Action) -> Result<(), Veto> {
             veto(record.is_none_or(|r| r.holds(*revision)), "a revision with a place would lose its pods")?;
             let selected = seen.service.as_ref().is_some_and(|s| s.selects == Selects::Revision(*revision));
             veto(selected || seen.listed(*revision) > 0, "a revision that serves would lose its pods")?;
+            let shown = seen.preview.as_ref().is_some_and(|p| p.selects == Selects::Revision(*revision));
+            veto(shown, "a revision that the preview shows would lose its pods")?;
             let deleted = matches!(action, Action::Delete { .. });
             veto(deleted && seen.deployment(*revision).is_some_and(|d| d.replicas > 0), "pods would be deleted with it")
         }
@@ -51,6 +56,22 @@ pub fn permit(seen: &Observed, action: &Action) -> Result<(), Veto> {
             let other = template::revision(fingerprint, images) != *revision;
             veto(other, "a revision would be made of another's template")
         }
-        Action::CreateService | Action::Expose { .. } => Ok(()),
+        Action::Preview { select, .. } => {
+            let named = match select {
+                Selects::Revision(r) => record.is_none_or(|record| !record.holds(*r)),
+                Selects::Nobody => false,
+                Selects::Foreign(_) => true,
+            };
+            veto(named, "the preview would show what has no place")?;
+            veto(seen.preview.as_ref().is_none_or(|p| p.foreign.is_some()), "the Service is somebody else's")
+        }
+        Action::Check { revision, .. } => {
+            veto(record.is_none_or(|r| !r.holds(*revision)), "what has no place would be checked")
+        }
+        Action::Answer { uid, state, .. } => {
+            veto(!seen.memory.handled.contains_key(uid), "a Command would be answered before it is remembered")?;
+            veto(*state == CommandState::Pending, "an answer that is none")
+        }
+        Action::CreateService | Action::CreatePreview | Action::Expose { .. } => Ok(()),
     }
 }

@@ -1,10 +1,12 @@
 //! Where a Rollout stands: one exhaustive choice, and the questions it is made of.
 
-use switchyard_api::{Duration, Revision, Timestamp, condition::reason, names, rollout::Memory};
+use switchyard_api::{Duration, Revision, Timestamp, check::Moment, condition::reason, names, rollout::Memory};
 
 use super::{
+    checks::{self, Verdict},
+    goal::{bad, described, full, gated, goal, may_select, need, on_trial},
     memory::{UNREADY_LIMIT, contended_until, disagrees},
-    observed::{Observed, Record},
+    observed::{Foreign, Observed, Record},
 };
 use crate::Mistake;
 
@@ -22,8 +24,16 @@ pub enum Stage {
     Mistaken(Mistake),
     /// Nothing is wanted yet, or nothing good is known. The sentence says what would change that.
     Awaiting(String),
+    /// The spec says pause, and what it describes is not live.
+    Paused(Revision),
     /// The goal has no place yet, or too few ready pods.
     Deploying(Revision),
+    /// The goal serves, and its checks are under way. In sentences, what they wait for.
+    Checking(Revision, Moment, Vec<String>),
+    /// The candidate is ready and checked, and is watched until then.
+    Soaking(Revision, Timestamp),
+    /// The candidate is ready and checked: a person lets it go live.
+    AwaitingPromotion(Revision),
     /// The candidate can serve: switch.
     Switching(Revision),
     /// The fallback can serve: go back.
@@ -41,16 +51,22 @@ pub enum Stage {
 pub fn stage(seen: &Observed, memory: &Memory) -> (&'static str, Stage) {
     let Some(service) = &seen.service else {
         return match wanted_or_why(seen, memory) {
+            Ok(_) if seen.order.as_ref().is_ok_and(|o| o.referred) => {
+                let missing = format!("Service {} to exist: spec.serviceRef names it", seen.service_name);
+                ("the live Service is made by somebody else", Stage::Awaiting(missing))
+            }
             Ok(_) => ("a live Service is needed first", Stage::Starting),
             Err(waiting) => waiting,
         };
     };
     if let Some(foreign) = &service.foreign {
-        let message = format!("Service {} {foreign}", seen.name);
-        return (
-            "a Service of somebody else is never touched",
-            Stage::Blocked { reason: reason::SERVICE_OWNED, message },
-        );
+        let message = format!("Service {} {}", seen.service_name, foreign.message());
+        let reason = match foreign {
+            Foreign::Owned(_) => reason::SERVICE_OWNED,
+            Foreign::SelectorOwned(_) => reason::SERVICE_SELECTOR_OWNED,
+            Foreign::Unsuitable(_) => reason::SERVICE_UNSUITABLE,
+        };
+        return ("a Service of somebody else is never touched", Stage::Blocked { reason, message });
     }
     if let Some(until) = contended_until(seen, memory) {
         return ("somebody keeps changing the live selector", Stage::Contended(until));
@@ -63,11 +79,14 @@ pub fn stage(seen: &Observed, memory: &Memory) -> (&'static str, Stage) {
             let person = format!(
                 "a person to set the annotation {}={{}} on Service {}: its record was lost before anything was confirmed",
                 names::ANNOTATION_SWITCH,
-                seen.name
+                seen.service_name
             );
             return ("a lost record promotes nothing", Stage::Awaiting(person));
         }
         return match wanted_or_why(seen, memory) {
+            Ok(next) if !bad(memory, &seen.record(), next) && paused(seen, memory) => {
+                ("a pause stops what is new", Stage::Paused(next))
+            }
             Ok(wanted) if !bad(memory, &seen.record(), wanted) => {
                 ("at no replicas nothing is tried", Stage::Awaiting("spec.replicas to be more than 0".to_owned()))
             }
@@ -87,8 +106,11 @@ pub fn stage(seen: &Observed, memory: &Memory) -> (&'static str, Stage) {
 fn place(seen: &Observed, memory: &Memory, record: &Record, goal: Revision) -> (&'static str, Stage) {
     if record.live == Some(goal) {
         return match memory.confirmed.filter(|c| c.revision == goal) {
-            None if on_trial(seen, memory) == Some(goal) => {
-                ("what is live must be proven before anything is taken away", Stage::Confirming(goal))
+            None if on_trial(seen, memory) == Some(goal) => trial(seen, memory, goal),
+            _ if paused(seen, memory)
+                && let Some(next) = waiting(seen, memory) =>
+            {
+                ("a pause stops what is new", Stage::Paused(next))
             }
             None => ("what is live stays while nothing else is wanted", Stage::Settled(goal)),
             Some(confirmed) => {
@@ -108,19 +130,75 @@ fn place(seen: &Observed, memory: &Memory, record: &Record, goal: Revision) -> (
             ("a fallback that serves worse than what is live is no way back", Stage::Stranded(goal))
         };
     }
-    if record.candidate == Some(goal) && may_select(seen, goal) {
-        return ("the candidate has enough ready endpoints", Stage::Switching(goal));
+    if record.candidate == Some(goal)
+        && let Some(stage) = candidate(seen, memory, record, goal)
+    {
+        return stage;
     }
-    if wanted(seen, memory) != Some(goal) && seen.deployment(goal).is_none() {
+    if described(seen, memory) != Some(goal) && seen.deployment(goal).is_none() {
         let gone = format!("{goal} to be restored: its Deployment is gone, and the spec describes another");
         return ("a revision is made of its own template only", Stage::Awaiting(gone));
     }
     ("a revision must be ready before it is live", Stage::Deploying(goal))
 }
 
-/// What the spec and the releases taken come to.
-pub fn wanted(seen: &Observed, memory: &Memory) -> Option<Revision> {
-    seen.order.as_ref().ok()?.wanted(memory).ok()
+/// The candidate's way: some pods, its checks, all pods, the time that it is to last, a person's word. None while it
+/// lacks pods.
+fn candidate(
+    seen: &Observed,
+    memory: &Memory,
+    record: &Record,
+    revision: Revision,
+) -> Option<(&'static str, Stage)> {
+    let gated = gated(seen, memory) == Some(revision);
+    if gated
+        && let Some(subject) = checks::subject(seen, memory)
+        && let Verdict::Open(sentences) = checks::verdict(seen, memory, &subject)
+    {
+        return Some(("nothing goes live that was not tested", Stage::Checking(revision, Moment::Preview, sentences)));
+    }
+    if !may_select(seen, revision) || !full(seen, revision) {
+        return None;
+    }
+    let Ok(order) = seen.order.as_ref().map_err(|_| ()) else {
+        return Some(("the candidate has enough ready endpoints", Stage::Switching(revision)));
+    };
+    if gated && !order.promote_after.is_zero() {
+        let since = memory.good_since.filter(|m| m.revision == revision).map_or(seen.now, |m| m.time);
+        let until = since.plus(order.promote_after);
+        if seen.now < until {
+            return Some(("a candidate stays good for a while first", Stage::Soaking(revision, until)));
+        }
+    }
+    let first = record.live.is_none();
+    let allowed = memory.promoted.as_ref().is_some_and(|p| p.revision == revision);
+    if gated && order.manual && !first && !allowed {
+        return Some(("a person lets it go live", Stage::AwaitingPromotion(revision)));
+    }
+    Some(("the candidate has enough ready endpoints", Stage::Switching(revision)))
+}
+
+/// What is live proves itself: its endpoints first, then its checks.
+fn trial(seen: &Observed, memory: &Memory, revision: Revision) -> (&'static str, Stage) {
+    let subject = checks::subject(seen, memory);
+    match subject.map(|s| checks::verdict(seen, memory, &s)) {
+        Some(Verdict::Open(sentences)) => {
+            ("what is live must pass its checks", Stage::Checking(revision, Moment::Live, sentences))
+        }
+        Some(Verdict::Passed | Verdict::Failed(..)) | None => {
+            ("what is live must be proven before anything is taken away", Stage::Confirming(revision))
+        }
+    }
+}
+
+/// What the spec describes and the pause keeps from going live.
+pub fn waiting(seen: &Observed, memory: &Memory) -> Option<Revision> {
+    let record = seen.record();
+    described(seen, memory).filter(|r| record.live != Some(*r) && !bad(memory, &record, *r))
+}
+
+pub fn paused(seen: &Observed, memory: &Memory) -> bool {
+    memory.held.is_none() && seen.order.as_ref().is_ok_and(|o| o.paused)
 }
 
 /// What is wanted, or the rule and the stage that say why nothing is.
@@ -140,62 +218,6 @@ pub fn wanted_or_why(seen: &Observed, memory: &Memory) -> Result<Revision, (&'st
         });
         ("there is no image to run yet", Stage::Awaiting(told.unwrap_or_else(|| missing.to_string())))
     })
-}
-
-/// Whether a revision is on its way to be given up, or was.
-pub fn bad(memory: &Memory, record: &Record, revision: Revision) -> bool {
-    memory.failed.contains_key(&revision) || memory.rejected.contains(&revision) || record.void.contains(&revision)
-}
-
-/// The wanted revision, unless it was given up; otherwise the confirmed one; otherwise none. Where nothing is wanted
-/// (a mistake in the spec, no release, no replicas), what is live stays. A lost record makes way for the confirmed
-/// one alone.
-pub fn goal(seen: &Observed, memory: &Memory) -> Option<Revision> {
-    let record = seen.record();
-    let good = memory.confirmed.map(|c| c.revision).filter(|r| !bad(memory, &record, *r));
-    let resting = seen.order.as_ref().is_ok_and(|o| o.replicas == 0);
-    let wanted = wanted(seen, memory).filter(|_| !resting);
-    let lost = record.live.is_none() && (good.is_some() || seen.lost());
-    match wanted {
-        _ if lost => good,
-        None => record.live.filter(|r| !bad(memory, &record, *r)).or(good),
-        Some(wanted) if bad(memory, &record, wanted) => good,
-        Some(wanted) => Some(wanted),
-    }
-}
-
-/// Live and wanted, and neither confirmed nor given up: it may be confirmed.
-pub fn on_trial(seen: &Observed, memory: &Memory) -> Option<Revision> {
-    undecided(seen, memory).filter(|r| wanted(seen, memory) == Some(*r))
-}
-
-/// Live while nothing else is wanted (an invalid spec wants nothing), and neither confirmed nor given up: it may be
-/// given up.
-pub fn undecided(seen: &Observed, memory: &Memory) -> Option<Revision> {
-    let record = seen.record();
-    let live = record.live.filter(|r| wanted(seen, memory).is_none_or(|w| w == *r))?;
-    let decided = memory.confirmed.is_some_and(|c| c.revision == live) || bad(memory, &record, live);
-    (!decided).then_some(live)
-}
-
-/// Ready endpoints that are enough: what is wanted now or what the revision was scaled to, whichever is less; never
-/// none.
-pub fn need(seen: &Observed, revision: Revision) -> i32 {
-    let has = seen.deployment(revision).map_or(0, |d| d.replicas);
-    seen.order.as_ref().map_or(has, |o| o.replicas.min(has)).max(1)
-}
-
-/// The candidate became ready under its nomination: the claim is the nomination's, its controllers have seen it, and
-/// no pod from before is still going away.
-pub fn may_select(seen: &Observed, revision: Revision) -> bool {
-    let record = seen.record();
-    let Some(deployment) = seen.deployment(revision) else { return false };
-    record.candidate == Some(revision)
-        && record.since.is_some()
-        && deployment.claim == record.since
-        && deployment.current
-        && deployment.replicas > 0
-        && seen.ready(revision) >= need(seen, revision)
 }
 
 /// Going back depends on the fallback alone: it serves, and enough or better than what is live.
@@ -220,6 +242,8 @@ pub fn deadline(seen: &Observed, memory: &Memory) -> Option<Timestamp> {
     let unready = memory.unready_since.map(|t| t.plus(UNREADY_LIMIT));
     let delay =
         memory.confirmed.filter(|_| record.fallback.is_some()).zip(order).map(|(c, o)| c.time.plus(o.scale_down_delay));
+    let soak = memory.good_since.zip(order).map(|(m, o)| m.time.plus(o.promote_after));
+    let kept = memory.failed.values().zip(std::iter::repeat(order)).filter_map(|(f, o)| Some(f.time.plus(o?.abort_scale_down_delay)));
     let drains =
         memory.unlisted.values().zip(std::iter::repeat(order)).filter_map(|(u, o)| Some(u.time.plus(o?.drain)));
     let contended = contended_until(seen, memory);
@@ -228,5 +252,6 @@ pub fn deadline(seen: &Observed, memory: &Memory) -> Option<Timestamp> {
         .candidate
         .filter(|r| seen.ready(*r) >= need(seen, *r) && seen.deployment(*r).is_some_and(|d| !d.current))
         .map(|_| seen.now.plus(LOOK_AGAIN));
-    [progress, unready, delay, contended, behind].into_iter().flatten().chain(drains).filter(|t| *t > seen.now).min()
+    let check = checks::next(seen, memory);
+    [progress, unready, delay, contended, behind, soak, check].into_iter().flatten().chain(drains).chain(kept).filter(|t| *t > seen.now).min()
 }

@@ -2,15 +2,18 @@
 
 use switchyard_api::{
     Revision,
+    check::Moment,
     condition::{self, Condition, State, reason},
     names,
     rollout::{Memory, Phase, RejectedStatus, RevisionStatus, RolloutStatus},
 };
 
 use super::{
+    checks,
+    goal::{described, need},
     memory::{only_ready_problem, releases},
     observed::Observed,
-    stage::{Stage, need, wanted, wanted_or_why},
+    stage::{Stage, wanted_or_why},
 };
 use crate::{Event, words};
 
@@ -27,6 +30,8 @@ pub fn describe(stage: &Stage, seen: &Observed, memory: Memory) -> RolloutStatus
         ready_replicas: live.as_ref().map_or(0, |l| l.ready),
         selector: live.as_ref().map(|l| selector(seen, l.revision)).unwrap_or_default(),
         rejected: rejected(&memory),
+        checks: checks::describe(seen, &memory),
+        history: memory.history.clone(),
         conditions: conditions(stage, seen, &memory),
         live,
         next,
@@ -61,13 +66,21 @@ fn version(revision: &RevisionStatus) -> Option<String> {
 /// On its way to live: the goal, unless it is there.
 fn next(stage: &Stage, seen: &Observed, memory: &Memory) -> Option<Revision> {
     match stage {
-        Stage::Deploying(r) | Stage::Switching(r) | Stage::RollingBack(r) | Stage::Stranded(r) => Some(*r),
-        Stage::Starting => wanted(seen, memory),
+        Stage::Deploying(r)
+        | Stage::Checking(r, Moment::Preview, _)
+        | Stage::Soaking(r, _)
+        | Stage::AwaitingPromotion(r)
+        | Stage::Paused(r)
+        | Stage::Switching(r)
+        | Stage::RollingBack(r)
+        | Stage::Stranded(r) => Some(*r),
+        Stage::Starting => described(seen, memory),
         Stage::Blocked { .. }
         | Stage::Restoring
         | Stage::Contended(_)
         | Stage::Mistaken(_)
         | Stage::Awaiting(_)
+        | Stage::Checking(_, Moment::Live, _)
         | Stage::Confirming(_)
         | Stage::Keeping(..)
         | Stage::Settled(_) => None,
@@ -78,12 +91,14 @@ fn phase(stage: &Stage, seen: &Observed, memory: &Memory) -> Phase {
     match stage {
         Stage::Starting | Stage::Awaiting(_) if seen.record().live.is_none() => Phase::Pending,
         Stage::Deploying(r) if memory.confirmed.is_some_and(|c| c.revision == *r) => Phase::RollingBack,
-        Stage::Starting | Stage::Deploying(_) => Phase::Deploying,
+        Stage::Checking(..) => Phase::Checking,
+        Stage::Paused(_) if withdrawn(seen) => Phase::Paused,
+        Stage::Starting | Stage::Deploying(_) | Stage::Soaking(..) | Stage::AwaitingPromotion(_) => Phase::Deploying,
         Stage::Switching(_) | Stage::Restoring => Phase::Switching,
         Stage::RollingBack(_) => Phase::RollingBack,
         Stage::Confirming(_) => Phase::Confirming,
         Stage::Blocked { .. } | Stage::Contended(_) | Stage::Stranded(_) => Phase::Degraded,
-        Stage::Mistaken(_) | Stage::Awaiting(_) | Stage::Keeping(..) | Stage::Settled(_) => {
+        Stage::Mistaken(_) | Stage::Awaiting(_) | Stage::Paused(_) | Stage::Keeping(..) | Stage::Settled(_) => {
             if serves(seen) {
                 Phase::Healthy
             } else {
@@ -91,6 +106,11 @@ fn phase(stage: &Stage, seen: &Observed, memory: &Memory) -> Phase {
             }
         }
     }
+}
+
+/// No candidate stands, so no switch decided before can land any more.
+fn withdrawn(seen: &Observed) -> bool {
+    seen.record().candidate.is_none()
 }
 
 /// What is live has the pods it needs, or none are wanted.
@@ -113,13 +133,22 @@ fn waiting_for(stage: &Stage, seen: &Observed, memory: &Memory) -> Vec<String> {
     let mut sentences = match stage {
         Stage::Blocked { message, .. } => vec![message.clone()],
         Stage::Starting => vec!["the live Service to be created".to_owned()],
-        Stage::Restoring => vec![format!("the selector of Service {} to be put right: somebody changed it", seen.name)],
+        Stage::Restoring => vec![format!("the selector of Service {} to be put right: somebody changed it", seen.service_name)],
         Stage::Contended(until) => {
-            vec![format!("somebody to stop changing the selector of Service {}; next try at {until}", seen.name)]
+            vec![format!("somebody to stop changing the selector of Service {}; next try at {until}", seen.service_name)]
         }
         Stage::Mistaken(_) => vec![],
         Stage::Awaiting(what) => vec![what.clone()],
+        Stage::Paused(_) if !withdrawn(seen) => vec!["the candidate to be withdrawn".to_owned()],
+        Stage::Paused(r) => vec![format!("spec.paused to be false: {r} does not go live before")],
         Stage::Deploying(r) => vec![ready_sentence(seen, *r)],
+        Stage::Checking(_, _, sentences) => sentences.clone(),
+        Stage::Soaking(r, until) => {
+            vec![format!("{until}: {r} is ready and checked, and is to stay so until then (promoteAfter)")]
+        }
+        Stage::AwaitingPromotion(r) => {
+            vec![format!("a Command of type Promote for revision {r}: it is ready and checked")]
+        }
         Stage::Switching(r) | Stage::RollingBack(r) => vec![format!("the live Service to select {r}")],
         Stage::Stranded(r) => vec![format!("pods of {r} to serve, to go back to it: {} are ready", seen.ready(*r))],
         Stage::Confirming(r) => vec![format!(
@@ -139,9 +168,16 @@ fn waiting_for(stage: &Stage, seen: &Observed, memory: &Memory) -> Vec<String> {
 }
 
 fn settled_sentences(seen: &Observed, memory: &Memory) -> Vec<String> {
-    let given_up = wanted(seen, memory).and_then(|w| memory.failed.get(&w).map(|f| (w, f)));
+    if let Some(held) = &memory.held {
+        let why = held.reason.as_ref().map(|r| format!(" ({r})")).unwrap_or_default();
+        return vec![format!("a Command of type Resume: {} went back to {}{why}", held.by, held.revision)];
+    }
+    let given_up = described(seen, memory).and_then(|w| memory.failed.get(&w).map(|f| (w, f)));
     if let Some((revision, failed)) = given_up {
-        return vec![format!("a new template or release: {revision} was given up, {}", failed.message)];
+        return vec![format!(
+            "a new template or release, or a Command of type Retry: {revision} was given up, {}",
+            failed.message
+        )];
     }
     if let Err((_, Stage::Awaiting(what))) = wanted_or_why(seen, memory) {
         return vec![what];
@@ -207,9 +243,14 @@ fn progress(stage: &Stage, seen: &Observed, memory: &Memory) -> (bool, &'static 
         Stage::Contended(_) => (true, reason::SELECTOR_CONTENDED, told()),
         Stage::Mistaken(mistake) => (false, reason::INVALID_SPEC, mistake.to_string()),
         Stage::Awaiting(what) => (false, reason::AWAITING_RELEASE, what.clone()),
+        Stage::Paused(_) => (!withdrawn(seen), reason::PAUSED, told()),
+        Stage::Checking(..) => (true, reason::CHECKING, told()),
+        Stage::Soaking(..) => (true, reason::SOAKING, told()),
+        Stage::AwaitingPromotion(_) => (false, reason::AWAITING_PROMOTION, told()),
         Stage::Keeping(r, until) => {
             (false, reason::HEALTHY, format!("{r} is live; the one before it is kept until {until}"))
         }
+        Stage::Settled(_) if serves(seen) && memory.held.is_some() => (false, reason::HELD, told()),
         Stage::Settled(r) if serves(seen) => (false, reason::HEALTHY, format!("{r} is live")),
         Stage::Settled(_) => (true, reason::DEGRADED, told()),
     }
@@ -217,7 +258,8 @@ fn progress(stage: &Stage, seen: &Observed, memory: &Memory) -> (bool, &'static 
 
 fn stalled(stage: &Stage, seen: &Observed, memory: &Memory) -> Condition {
     let because = |reason: &str, message: String| Condition::new(condition::STALLED, true, reason, message);
-    let given_up = wanted(seen, memory).and_then(|w| memory.failed.get(&w).map(|f| (w, f)));
+    let given_up = described(seen, memory).and_then(|w| memory.failed.get(&w).map(|f| (w, f)));
+    let given_up = given_up.filter(|_| memory.held.is_none());
     let refused = seen.refused.as_ref().and_then(|(_, refusal)| words::refusal(refusal));
     if let Err(mistake) = &seen.order {
         return because(reason::INVALID_SPEC, mistake.to_string());

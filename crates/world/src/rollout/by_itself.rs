@@ -1,6 +1,7 @@
 //! What Kubernetes does without us, and what can befall it.
 
 use switchyard_api::Revision;
+use switchyard_decide::rollout::JobState;
 
 use super::{Cluster, Pods};
 
@@ -12,6 +13,14 @@ impl Cluster {
         let Some(deployment) = child.deployment.as_ref().filter(|d| d.replicas > 0) else { return false };
         let pods = Pods { ready: deployment.replicas, under: deployment.claim.clone() };
         self.endpoints.pods.insert(revision, pods.clone()) != Some(pods)
+    }
+
+    /// The Jobs of a revision's checks end.
+    pub fn jobs_end(&mut self, revision: Revision, passed: bool) {
+        let Some(child) = self.children.get_mut(&revision) else { return };
+        for state in child.jobs.values_mut().filter(|s| matches!(s, JobState::Running(_))) {
+            *state = if passed { JobState::Passed } else { JobState::Failed("exit code 1".to_owned()) };
+        }
     }
 
     /// Pods of a revision fail their readiness probe.

@@ -3,10 +3,10 @@
 use switchyard_api::{Revision, rollout::Memory};
 use switchyard_decide::{
     Refusal, Version,
-    rollout::{Action, Record, Selects},
+    rollout::{Action, JobState, Record, Selects},
 };
 
-use super::{Child, Cluster, Deployment, Service, after};
+use super::{Child, Cluster, Deployment, Preview, Service, after};
 
 impl Cluster {
     /// The status write of what is to be remembered, conditional on the version that the decision saw.
@@ -28,14 +28,19 @@ impl Cluster {
         match action {
             Action::Retire { revision, .. } | Action::Delete { revision, .. } => {
                 let named = Selects::Revision(*revision);
-                if self.selects() == named || self.endpoints.listed == named { Err(Refusal::Stale) } else { Ok(()) }
+                let shown = self.preview.as_ref().is_some_and(|p| p.selects == named);
+                if shown || self.selects() == named || self.endpoints.listed == named { Err(Refusal::Stale) } else { Ok(()) }
             }
             Action::CreateService
             | Action::Record { .. }
             | Action::Deploy { .. }
             | Action::Expose { .. }
             | Action::Claim { .. }
-            | Action::Scale { .. } => Ok(()),
+            | Action::Scale { .. }
+            | Action::CreatePreview
+            | Action::Preview { .. }
+            | Action::Check { .. }
+            | Action::Answer { .. } => Ok(()),
         }
     }
 
@@ -70,6 +75,33 @@ impl Cluster {
                 self.change(*revision, at, |d| d.replicas = 0)?;
                 let child = self.ours(*revision)?;
                 (child.deployment, child.exposed) = (None, false);
+                child.jobs.clear();
+                Ok(())
+            }
+            Action::CreatePreview => {
+                absent(self.preview.is_some())?;
+                self.preview = Some(Preview { version: Version::new("1"), foreign: None, selects: Selects::Nobody });
+                Ok(())
+            }
+            Action::Preview { at, select } => {
+                let preview = self.preview.as_mut().ok_or(Refusal::Stale)?;
+                fresh(at, &preview.version)?;
+                preview.selects = select.clone();
+                preview.version = after(&preview.version);
+                Ok(())
+            }
+            Action::Check { revision, job } => {
+                let child = self.ours(*revision)?;
+                absent(child.jobs.contains_key(job))?;
+                child.jobs.insert(job.clone(), JobState::Running(None));
+                Ok(())
+            }
+            Action::Answer { uid, at, state, .. } => {
+                let command = self.commands.get_mut(uid).ok_or(Refusal::Stale)?;
+                fresh(at, &command.order.version)?;
+                absent(command.answer.is_some())?;
+                command.order.version = after(&command.order.version);
+                command.answer = Some(*state);
                 Ok(())
             }
         }

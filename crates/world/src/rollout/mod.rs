@@ -14,11 +14,12 @@ use std::collections::BTreeMap;
 pub use settle::{Round, Settled, Write};
 use switchyard_api::{
     Revision, Timestamp,
+    command::CommandState,
     rollout::{Memory, ReleaseRef},
 };
 use switchyard_decide::{
-    Mistake, Version,
-    rollout::{Offer, Order, Record, Selects},
+    Answer, Mistake, Version,
+    rollout::{self as decide, Foreign, JobKey, JobState, Offer, Order, Question, Record, Selects},
 };
 
 /// Everything a Rollout's controller reads or writes.
@@ -28,6 +29,11 @@ pub struct Cluster {
     pub setting: Setting,
     pub rollout: Rollout,
     pub service: Option<Service>,
+    pub preview: Option<Preview>,
+    /// By uid. What was answered stays, as it does in a cluster.
+    pub commands: BTreeMap<String, Command>,
+    /// What the operator's probes have found out.
+    pub answers: BTreeMap<Question, Answer>,
     pub children: BTreeMap<Revision, Child>,
     pub endpoints: Endpoints,
 }
@@ -56,13 +62,28 @@ pub struct Rollout {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Service {
     pub version: Version,
-    /// Who it belongs to if not to this Rollout, in words.
-    pub foreign: Option<String>,
+    /// Why it is not this Rollout's to write.
+    pub foreign: Option<Foreign>,
     pub record: Option<Record>,
     pub selects: Selects,
 }
 
-/// A revision's two objects.
+/// The preview Service.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Preview {
+    pub version: Version,
+    pub foreign: Option<Foreign>,
+    pub selects: Selects,
+}
+
+/// A person's order, and what was answered.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Command {
+    pub order: decide::Command,
+    pub answer: Option<CommandState>,
+}
+
+/// A revision's objects.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Child {
     pub deployment: Option<Deployment>,
@@ -70,6 +91,8 @@ pub struct Child {
     pub exposed: bool,
     /// Who they belong to if not to this Rollout, in words.
     pub conflict: Option<String>,
+    /// Jobs of its checks.
+    pub jobs: BTreeMap<JobKey, JobState>,
     /// How many versions this name has had: one that is made again starts after the last.
     pub versions: u32,
 }
@@ -107,6 +130,9 @@ impl Cluster {
             setting,
             rollout: Rollout { version: Version::new("1"), order: Ok(order), memory: Memory::default() },
             service: None,
+            preview: None,
+            commands: BTreeMap::new(),
+            answers: BTreeMap::new(),
             children: BTreeMap::new(),
             endpoints: Endpoints { pods: BTreeMap::new(), listed: Selects::Nobody },
         }
@@ -130,6 +156,10 @@ impl Cluster {
     pub fn edit(&mut self, order: Result<Order, Mistake>) {
         self.rollout.order = order;
         self.rollout.version = after(&self.rollout.version);
+    }
+    /// A person orders something.
+    pub fn command(&mut self, order: decide::Command) {
+        self.commands.insert(order.uid.clone(), Command { order, answer: None });
     }
     /// Somebody removes the record; the selector stays.
     pub fn lose_record(&mut self) {

@@ -17,13 +17,23 @@ impl Cluster {
         let Some(record) = &service.record else {
             return confirmed.map_or(Ok(()), |_| Err("the record is lost, and what it should say is known"));
         };
-        if !memory.failed.keys().all(|r| memory.rejected.contains(r) && record.void.contains(r)) {
+        if !memory.failed.keys().all(|r| memory.rejected.contains(r) && record.voids(*r, memory.attempt(*r))) {
             return Err("a revision failed and was not given up for good");
         }
         if record.live.is_some() && service.selects != Selects::from(record.live) {
             return Err("selector and record disagree");
         }
-        let wanted = self.rollout.order.as_ref().ok().filter(|o| o.replicas > 0).and_then(|o| o.wanted(memory).ok());
+        if self.commands.values().any(|c| c.answer.is_none()) {
+            return Err("somebody who ordered something was not answered");
+        }
+        let order = self.rollout.order.as_ref().ok().filter(|o| o.replicas > 0);
+        let described = order.and_then(|o| o.wanted(memory).ok());
+        let paused = order.is_some_and(|o| o.paused) && memory.held.is_none();
+        let wanted = match &memory.held {
+            Some(held) => order.map(|_| held.revision),
+            None if paused => record.live,
+            None => described,
+        };
         let goal = match wanted {
             Some(wanted) if !memory.rejected.contains(&wanted) => Some(wanted),
             Some(_) => confirmed.filter(|c| !memory.rejected.contains(c)),
@@ -36,8 +46,13 @@ impl Cluster {
         if goal.is_some_and(|g| proven(g) && !healthy(g)) {
             return Ok(()); // said in status: what was proven once is not given up, but waited for
         }
-        if goal.is_some() && record.live != goal {
-            return Err("the goal is not live");
+        let manual = order.is_some_and(|o| o.manual) && record.live.is_some();
+        let promoted = |g: Revision| memory.promoted.as_ref().is_some_and(|p| p.revision == g);
+        if let Some(goal) = goal
+            && record.live != Some(goal)
+        {
+            let person = manual && record.candidate == Some(goal) && !promoted(goal);
+            return if person { Ok(()) } else { Err("the goal is not live") };
         }
         if wanted.is_some() && goal.is_some() && confirmed != goal {
             return Err("what is live and wanted is not confirmed");
@@ -51,7 +66,8 @@ impl Cluster {
         let replicas = self.rollout.order.as_ref().ok().map(|o| o.replicas);
         for revision in self.children.keys() {
             let has = self.deployment(*revision).map_or(0, |d| d.replicas);
-            if !record.holds(*revision) && has > 0 && replicas.is_some() {
+            let spared = paused && described == Some(*revision);
+            if !record.holds(*revision) && has > 0 && replicas.is_some() && !spared {
                 return Err("pods run for nothing");
             }
             if record.live == Some(*revision) && replicas.is_some_and(|n| n != has) {

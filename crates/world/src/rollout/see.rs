@@ -5,7 +5,11 @@ use std::collections::BTreeMap;
 use switchyard_api::Revision;
 use switchyard_decide::rollout::{self as decide, Observed, Seen, Selects};
 
-use super::{Child, Cluster, Deployment, Endpoints, Pods, Rollout, Service, Setting};
+use super::{Child, Cluster, Command, Deployment, Endpoints, Pods, Preview, Rollout, Service, Setting};
+
+/// Where every pod here listens: whoever measures is not modelled, only what comes of it.
+const ADDRESS: decide::Address =
+    decide::Address { ip: std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), ports: vec![] };
 
 impl Cluster {
     pub fn see(&self) -> Observed {
@@ -17,8 +21,16 @@ impl Cluster {
             order: self.rollout.order.clone(),
             memory: self.rollout.memory.clone(),
             offers: self.setting.offers.clone(),
+            service_name: self.setting.name.rsplit('/').next().unwrap_or_default().to_owned(),
             revisions: self.children.iter().map(|(r, child)| (*r, self.see_child(*r, child))).collect(),
             service: self.service.as_ref().map(|s| self.see_service(s)),
+            preview: self.preview.as_ref().map(|p| decide::Preview {
+                version: p.version.clone(),
+                foreign: p.foreign.clone(),
+                selects: p.selects.clone(),
+            }),
+            commands: self.commands.values().filter(|c| c.answer.is_none()).map(|c| c.order.clone()).collect(),
+            answers: self.answers.clone(),
             refused: None,
         }
     }
@@ -39,6 +51,8 @@ impl Cluster {
             ready: if child.exposed { self.ready(revision) } else { 0 },
             problem: None,
             conflict: child.conflict.clone(),
+            addresses: vec![ADDRESS; usize::try_from(self.ready(revision)).unwrap_or(0)],
+            jobs: child.jobs.clone(),
         }
     }
 
@@ -61,7 +75,8 @@ impl Cluster {
 /// A cluster in which exactly this is seen, to ask what would happen next.
 impl From<&Observed> for Cluster {
     fn from(seen: &Observed) -> Self {
-        let Observed { now, started, name, uid, order, memory, offers, revisions, service, refused: _ } = seen;
+        let Observed { now, started, name, service_name: _, uid, order, memory, .. } = seen;
+        let Observed { offers, revisions, service, preview, commands, answers, .. } = seen;
         let version = |v: &switchyard_decide::Version| v.as_str().parse().unwrap_or(0);
         Self {
             now: *now,
@@ -77,6 +92,16 @@ impl From<&Observed> for Cluster {
                 record: s.record.clone(),
                 selects: s.selects.clone(),
             }),
+            preview: preview.as_ref().map(|p| Preview {
+                version: p.version.clone(),
+                foreign: p.foreign.clone(),
+                selects: p.selects.clone(),
+            }),
+            commands: commands
+                .iter()
+                .map(|c| (c.uid.clone(), Command { order: c.clone(), answer: None }))
+                .collect(),
+            answers: answers.clone(),
             children: revisions
                 .iter()
                 .map(|(r, seen)| {
@@ -88,7 +113,8 @@ impl From<&Observed> for Cluster {
                         releases: d.releases.clone(),
                     });
                     let versions = seen.deployment.as_ref().map_or(0, |d| version(&d.version));
-                    (*r, Child { deployment, exposed: seen.exposed, conflict: seen.conflict.clone(), versions })
+                    let Seen { exposed, conflict, jobs, .. } = seen.clone();
+                    (*r, Child { deployment, exposed, conflict, jobs, versions })
                 })
                 .collect(),
             endpoints: Endpoints {

@@ -2,7 +2,7 @@
 
 use switchyard_api::{Revision, Timestamp, rollout::Memory};
 use switchyard_decide::{
-    Kind as _,
+    Answer, Kind as _, Measured,
     rollout::{Action, Rollout},
 };
 
@@ -57,6 +57,7 @@ impl Cluster {
             } else {
                 self.pods_fail(revision);
             }
+            self.jobs_end(revision, healthy(revision));
         }
         self.slices_follow();
         let seen = self.see();
@@ -73,6 +74,11 @@ impl Cluster {
             }
             landed.push(Write::Act(action.clone()));
         }
+        let answers = decision.ask.keys().map(|q| (q.clone(), answer(self.now, healthy(q.check().revision)))).collect();
+        if self.answers != answers {
+            self.answers = answers;
+            return Round::Wrote(landed);
+        }
         match decision.check_again {
             _ if !landed.is_empty() => Round::Wrote(landed),
             Some(later) => {
@@ -82,4 +88,8 @@ impl Cluster {
             None => Round::Silent,
         }
     }
+}
+
+fn answer(at: Timestamp, passed: bool) -> Answer {
+    Answer::Known { at, value: Measured::Checked { passed, said: format!("measured {passed}") } }
 }

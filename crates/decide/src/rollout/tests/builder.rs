@@ -1,6 +1,6 @@
 //! Seen states that read as a sentence: `rollout("shop").replicas(3).live(A).candidate(B).claimed(B).pods(B, 2)`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use switchyard_api::{
     CommitId, Duration, Revision, Timestamp,
@@ -67,17 +67,22 @@ pub fn rollout(name: &str) -> Scene {
         scale_down_delay: Duration::from_mins(5),
         drain: seconds(30),
         history_limit: 2,
+        ..Order::default()
     };
     Scene(Observed {
         now: noon(),
         started: morning(),
         name: format!("default/{name}"),
+        service_name: name.to_owned(),
         uid: "uid-of-us".to_owned(),
         order: Ok(order),
         memory: Memory::default(),
         offers: BTreeMap::new(),
         revisions: BTreeMap::new(),
         service: None,
+        preview: None,
+        commands: vec![],
+        answers: BTreeMap::new(),
         refused: None,
     })
 }
@@ -163,7 +168,7 @@ impl Scene {
     }
     pub fn void(self, r: Name) -> Self {
         self.service().record(|x| {
-            x.void.insert(r.revision());
+            x.void.insert(r.revision(), 1);
         })
     }
     pub fn lost_record(self) -> Self {
@@ -317,8 +322,8 @@ impl Scene {
     }
 }
 
-fn list(revisions: &BTreeSet<Revision>) -> String {
-    revisions.iter().map(Revision::to_string).collect::<Vec<_>>().join(" ")
+fn list<'a>(revisions: impl Iterator<Item = &'a Revision>) -> String {
+    revisions.map(Revision::to_string).collect::<Vec<_>>().join(" ")
 }
 
 /// An action in words: `nominate B (live A) at 7`.
@@ -330,7 +335,7 @@ pub fn told(action: &Action) -> String {
             let version = |what: &str, v: &Option<Version>| {
                 v.as_ref().map(|v| format!(" {what} {}", v.as_str())).unwrap_or_default()
             };
-            let void = if next.void.is_empty() { String::new() } else { format!(" void {}", list(&next.void)) };
+            let void = if next.void.is_empty() { String::new() } else { format!(" void {}", list(next.void.keys())) };
             let select = match select {
                 Some(Selects::Revision(r)) => format!(", select {r}"),
                 Some(Selects::Nobody) => ", select nobody".to_owned(),
@@ -355,6 +360,19 @@ pub fn told(action: &Action) -> String {
         Action::Scale { revision, at, replicas } => format!("scale {revision} to {replicas} at {}", at.as_str()),
         Action::Retire { revision, at } => format!("retire {revision} at {}", at.as_str()),
         Action::Delete { revision, at } => format!("delete {revision} at {}", at.as_str()),
+        Action::CreatePreview => "create the preview Service".to_owned(),
+        Action::Preview { at, select } => {
+            let shown = match select {
+                Selects::Revision(r) => r.to_string(),
+                Selects::Nobody => "nobody".to_owned(),
+                Selects::Foreign(s) => s.clone(),
+            };
+            format!("preview {shown} at {}", at.as_str())
+        }
+        Action::Check { revision, job } => {
+            format!("check {revision} by {:?}/{} under {}", job.moment, job.name, job.under.as_str())
+        }
+        Action::Answer { command, state, message, .. } => format!("answer {command}: {state:?}, {message}"),
     };
     named(&text)
 }

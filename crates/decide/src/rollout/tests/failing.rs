@@ -3,6 +3,7 @@
 use switchyard_api::condition::{STALLED, reason};
 
 use super::builder::{A, B, C, Scene, rollout, seconds};
+use crate::rollout::Foreign;
 
 const NOTHING: [&str; 0] = [];
 
@@ -48,7 +49,7 @@ fn what_was_not_watched_does_not_count_against_the_deadline() {
 fn waiting_for_somebody_else_does_not_count_against_the_deadline() {
     let green = || rollout("shop").settled(A).wants(B).progressed(B, 0);
     let first = || rollout("shop").progressed(A, 0);
-    let foreign = |s: &mut crate::rollout::Service| s.foreign = Some("belongs to Helm".to_owned());
+    let foreign = |s: &mut crate::rollout::Service| s.foreign = Some(Foreign::Owned("belongs to Helm".to_owned()));
     let lost = green().candidate(B).claimed(B).lost_record();
     let rows = [
         ("the Service cannot be created", first()),

@@ -56,7 +56,7 @@ fn each_wrong_action_is_vetoed() {
         (claimed().pods(B, 0), record(live(B), Some(B)), "the live Service would lose its last ready endpoint"),
         (
             claimed(),
-            record(Record { void: [B.revision()].into(), ..live(B) }, Some(B)),
+            record(Record { void: [(B.revision(), 1)].into(), ..live(B) }, Some(B)),
             "a revision given up would go live",
         ),
         (shop(), record(live(B), Some(B)), "a revision would go live without nomination and claim"),

@@ -1,6 +1,6 @@
 //! Whatever is seen, also what no cluster could show.
 
-use proptest::{collection::btree_set, option, prelude::*, sample::select};
+use proptest::{collection::btree_map, option, prelude::*, sample::select};
 use switchyard_api::Revision;
 
 use crate::{
@@ -26,7 +26,7 @@ fn selects() -> impl Strategy<Value = Selects> {
 prop_compose! {
     fn record()(
         slots in [option::of(revision()), option::of(revision()), option::of(revision())],
-        since in option::of(version()), moved in option::of(version()), void in btree_set(revision(), 0..2),
+        since in option::of(version()), moved in option::of(version()), void in btree_map(revision(), 1..3_u32, 0..2),
     ) -> Record {
         let [live, fallback, candidate] = slots;
         Record { owner: "uid-of-us".to_owned(), live, fallback, candidate, since, moved, void }
@@ -147,7 +147,7 @@ proptest! {
 #[test]
 fn every_action_and_refusal_survives_json() {
     let (revision, at) = (A.revision(), Version::new("5"));
-    let record = Record { live: Some(revision), void: [B.revision()].into(), ..Record::default() };
+    let record = Record { live: Some(revision), void: [(B.revision(), 1)].into(), ..Record::default() };
     let select = Some(Selects::Foreign("app=other".to_owned()));
     let actions = [
         Action::CreateService,
