@@ -72,10 +72,10 @@ pub enum Action {
         revision: Revision,
         at: Version,
     },
-    /// Beyond the history limit.
+    /// Of a revision beyond the history limit the Deployment; with `at: None`, when that is gone, its headless Service.
     Delete {
         revision: Revision,
-        at: Version,
+        at: Option<Version>,
     },
 }
 
