@@ -82,6 +82,7 @@ pub mod reason {
     pub const INVALID_SPEC: &str = "InvalidSpec";
     pub const SUSPENDED: &str = "Suspended";
     pub const REFUSED: &str = "WriteRefused";
+    pub const UNREADABLE: &str = "Unreadable";
 
     pub const SOURCE_UNREACHABLE: &str = "SourceUnreachable";
     pub const SECRET_NOT_READABLE: &str = "SecretNotReadable";

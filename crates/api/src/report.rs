@@ -154,8 +154,9 @@ reasons! {
     RegistryUnreachable => Infrastructure,
     /// The build left no valid OCI layout.
     LayoutInvalid => Infrastructure,
-    /// The registry serves another digest than was pushed.
-    DigestMismatch => Infrastructure,
+    /// The registry serves another digest than was pushed: something else pushes that tag, and another try would only
+    /// take it away again.
+    DigestMismatch => User,
     /// The pod was asked to stop: cancelled, evicted, or its node is being drained.
     Stopped => Infrastructure,
     /// A file the step needs could not be read or written.

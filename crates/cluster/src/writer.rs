@@ -158,6 +158,23 @@ impl Writer {
         self.told(target, Verb::Patch, outcome)
     }
 
+    /// As [`Writer::patch`], of `/status`.
+    pub async fn patch_status(&self, target: &Target, seen: &Seen, ops: Ops) -> Result<Written, Refusal> {
+        let outcome = self.try_patch(target, seen, ops, Some("status")).await;
+        self.told(target, Verb::Status, outcome)
+    }
+
+    /// The object past every cache, as JSON: for what no type here can read.
+    pub async fn raw(&self, target: &Target) -> Result<Option<(Seen, Value)>, Refusal> {
+        let found: kube::Result<DynamicObject> =
+            self.request(at(target).get(&target.name, &GetParams::default())).await;
+        match found {
+            Ok(object) => Ok(Some((Seen::of(&object), serde_json::to_value(object).unwrap_or_default()))),
+            Err(kube::Error::Api(status)) if status.is_not_found() => Ok(None),
+            Err(error) => Err(refusal(&error)),
+        }
+    }
+
     /// Sets the replicas, by `/scale`.
     pub async fn scale(&self, target: &Target, seen: &Seen, replicas: u32) -> Result<Written, Refusal> {
         let ops = Ops::new().set(&["spec", "replicas"], replicas);

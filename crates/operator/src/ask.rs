@@ -1,6 +1,6 @@
 //! Answers the questions of Pipelines and Builds: Git servers and registries, with Secrets read by name.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, Client};
@@ -8,6 +8,8 @@ use switchyard_decide::{Measured, Unreachable, build, pipeline};
 use switchyard_git as git;
 use switchyard_probes::Asker;
 use switchyard_registry as registry;
+
+use crate::telemetry::{Metrics, Reply};
 
 /// Whom a user lets read a Secret: the operator's own account.
 #[derive(Clone, Debug)]
@@ -146,6 +148,24 @@ fn registry_error(error: &registry::Error) -> Unreachable {
         | registry::Error::Unreachable { .. }
         | registry::Error::BadLayout(_)
         | registry::Error::Mismatch { .. } => Unreachable::Network(message),
+    }
+}
+
+/// Counts what comes back.
+pub struct Counted<Q> {
+    pub asker: Q,
+    pub kind: &'static str,
+    pub metrics: Arc<Metrics>,
+}
+impl<T, Q> Asker<T> for Counted<Q>
+where
+    T: Sync,
+    Q: Asker<T>,
+{
+    async fn ask(&self, namespace: &str, question: &T) -> Result<Measured, Unreachable> {
+        let answer = self.asker.ask(namespace, question).await;
+        self.metrics.question(self.kind, if answer.is_ok() { Reply::Known } else { Reply::Unreachable });
+        answer
     }
 }
 

@@ -9,6 +9,7 @@ use k8s_openapi::api::{
 use kube::{
     Api, Client, ResourceExt,
     api::{DeleteParams, Preconditions},
+    core::error_boundary::InvalidObject,
 };
 use switchyard_api::{Build, build::BuildStatus, names};
 use switchyard_cluster::{
@@ -39,21 +40,22 @@ pub struct BuildHands {
 impl Hands for BuildHands {
     type Kind = build::Build;
     type Object = Build;
+    type Sight = ();
 
     fn status(object: &Build) -> BuildStatus {
         object.status.clone().unwrap_or_default()
     }
 
-    fn object(&self, key: &Key) -> Option<Result<Arc<Build>, String>> {
+    fn object(&self, key: &Key) -> Option<Result<Arc<Build>, InvalidObject>> {
         let guarded = self.caches.builds.get(&key.0, &key.1)?;
-        Some(guarded.0.as_ref().map(|o| Arc::new(o.clone())).map_err(|e| e.error.clone()))
+        Some(guarded.0.as_ref().map(|o| Arc::new(o.clone())).map_err(Clone::clone))
     }
 
-    async fn fresh(&self, cached: Arc<Build>) -> Result<Option<Arc<Build>>, Blind> {
-        Ok(Some(cached))
+    async fn fresh(&self, cached: Arc<Build>) -> Result<Option<(Arc<Build>, ())>, Blind> {
+        Ok(Some((cached, ())))
     }
 
-    async fn observe(&self, object: &Build, known: Known<build::Build>) -> Result<Observed, Blind> {
+    async fn observe(&self, object: &Build, (): (), known: Known<build::Build>) -> Result<Observed, Blind> {
         let (namespace, name) = own(object);
         let order = Order::parse(&object.spec);
         let memory = Self::status(object).memory;

@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use kube::{Resource, ResourceExt};
+use kube::{Resource, ResourceExt, core::error_boundary::InvalidObject};
 use serde_json::Value;
 use switchyard_api::Timestamp;
 use switchyard_cluster::{
@@ -20,14 +20,16 @@ use switchyard_cluster::{
     target::{Seen, Target, Written},
     writer::Writer,
 };
-use switchyard_decide::{Answer, Decision, Kind, Measured, Refusal, Unreachable};
+use switchyard_decide::{Answer, Decision, Kind, Refusal};
 use switchyard_probes::{Asker, Probes};
 use tokio::time::Instant;
 
 use crate::{
+    ask::Counted,
     caches::{Caches, Key},
     queue::Queue,
-    telemetry::{Metrics, Outcome, Reply},
+    telemetry::{Metrics, Outcome},
+    unreadable,
 };
 
 /// What the driver knows, and `observe` copies.
@@ -52,16 +54,21 @@ impl From<kube::Error> for Blind {
 pub trait Hands: Send + Sync + 'static {
     type Kind: Kind;
     type Object: Cached;
+    /// What was read live before the object, where it has to be read in that order.
+    type Sight: Send;
 
     fn status(object: &Self::Object) -> <Self::Kind as Kind>::Status;
     /// The object as the caches have it; an error says why it cannot be read.
-    fn object(&self, key: &Key) -> Option<Result<Arc<Self::Object>, String>>;
+    fn object(&self, key: &Key) -> Option<Result<Arc<Self::Object>, InvalidObject>>;
     /// The object to decide on: the cached one, or a live one where an old one could do harm. None: it is gone.
-    fn fresh(&self, cached: Arc<Self::Object>)
-    -> impl Future<Output = Result<Option<Arc<Self::Object>>, Blind>> + Send;
+    fn fresh(
+        &self,
+        cached: Arc<Self::Object>,
+    ) -> impl Future<Output = Result<Option<(Arc<Self::Object>, Self::Sight)>, Blind>> + Send;
     fn observe(
         &self,
         object: &Self::Object,
+        sight: Self::Sight,
         known: Known<Self::Kind>,
     ) -> impl Future<Output = Result<<Self::Kind as Kind>::Observed, Blind>> + Send;
     fn apply(
@@ -153,10 +160,7 @@ where
     async fn round(&self, key: &Key) -> (Outcome, Again) {
         let cached = match self.hands.object(key) {
             None => return self.gone(key),
-            Some(Err(why)) => {
-                tracing::error!(kind = H::Kind::NAME, namespace = key.0, name = key.1, why, "object cannot be read");
-                return (Outcome::Blind, Again::WhenWoken);
-            }
+            Some(Err(broken)) => return self.unreadable(key, &broken).await,
             Some(Ok(object)) => object,
         };
         let uid = cached.uid().unwrap_or_default();
@@ -167,8 +171,8 @@ where
             // Whatever is decided on an older view is conditional on it, so going on is safe; it is worth a line.
             Passage::ReadLive(late) => tracing::warn!(kind = H::Kind::NAME, ?key, ?late, "a cache is late"),
         }
-        let object = match self.hands.fresh(cached).await {
-            Ok(Some(object)) if object.meta().uid.as_deref() == Some(&uid) => object,
+        let (object, sight) = match self.hands.fresh(cached).await {
+            Ok(Some((object, sight))) if object.meta().uid.as_deref() == Some(&uid) => (object, sight),
             Ok(_) => return (Outcome::Waited, Again::WhenWoken),
             Err(blind) => return self.blind(key, &uid, &blind),
         };
@@ -176,13 +180,13 @@ where
             self.probes.forget(&uid);
             return (Outcome::Silent, Again::WhenWoken);
         }
-        self.on(key, &uid, object.as_ref()).await
+        self.on(key, &uid, object.as_ref(), sight).await
     }
 
-    async fn on(&self, key: &Key, uid: &str, object: &H::Object) -> (Outcome, Again) {
+    async fn on(&self, key: &Key, uid: &str, object: &H::Object, sight: H::Sight) -> (Outcome, Again) {
         let refused = lock(&self.paces).get(uid).and_then(|p| p.refused.clone());
         let known = Known { now: now(), answers: self.probes.answers(uid), refused };
-        let seen = match self.hands.observe(object, known).await {
+        let seen = match self.hands.observe(object, sight, known).await {
             Ok(seen) => seen,
             Err(blind) => return self.blind(key, uid, &blind),
         };
@@ -320,6 +324,22 @@ where
         (Outcome::Silent, Again::WhenWoken)
     }
 
+    /// Nothing is done about it, and it is told where people look.
+    async fn unreadable(&self, key: &Key, broken: &InvalidObject) -> (Outcome, Again) {
+        let why = &broken.error;
+        tracing::error!(kind = H::Kind::NAME, namespace = key.0, name = key.1, why, "object cannot be read");
+        let target = Target::named::<H::Object>(&key.0, &key.1);
+        match unreadable::report(&self.writer, &target, broken, now()).await {
+            Ok(()) => (Outcome::Blind, Again::WhenWoken),
+            Err(refusal) => {
+                let uid = broken.metadata.uid.clone().unwrap_or_default();
+                self.known(|uids| uids.insert(key.clone(), uid.clone()));
+                tracing::warn!(kind = H::Kind::NAME, namespace = key.0, name = key.1, ?refusal, "its status neither");
+                (Outcome::Blind, Again::After(self.failed(&uid, None)))
+            }
+        }
+    }
+
     fn blind(&self, key: &Key, uid: &str, blind: &Blind) -> (Outcome, Again) {
         let wait = self.failed(uid, None);
         tracing::warn!(kind = H::Kind::NAME, namespace = key.0, name = key.1, %blind, ?wait, "could not look");
@@ -358,24 +378,6 @@ where
         }
         self.metrics.back_off(H::Kind::NAME, wait);
         wait
-    }
-}
-
-/// Counts what comes back.
-struct Counted<Q> {
-    asker: Q,
-    kind: &'static str,
-    metrics: Arc<Metrics>,
-}
-impl<T, Q> Asker<T> for Counted<Q>
-where
-    T: Sync,
-    Q: Asker<T>,
-{
-    async fn ask(&self, namespace: &str, question: &T) -> Result<Measured, Unreachable> {
-        let answer = self.asker.ask(namespace, question).await;
-        self.metrics.question(self.kind, if answer.is_ok() { Reply::Known } else { Reply::Unreachable });
-        answer
     }
 }
 

@@ -4,6 +4,7 @@
 //! one request, with a few seconds to make it.
 
 use std::{
+    collections::BTreeMap,
     convert::Infallible,
     io,
     net::SocketAddr,
@@ -32,25 +33,27 @@ const CONNECTIONS: usize = 32;
 const PATIENCE: Duration = Duration::from_secs(10);
 /// After an error of `accept`, which is of the machine (no more files), and passes or does not.
 const PAUSE: Duration = Duration::from_millis(200);
-/// How old the driver's last sign of life may be. Its loop makes one at least every few seconds, also when idle.
-pub const HEARTBEAT: Duration = Duration::from_mins(1);
+/// How old the last sign of life of a kind's loop may be. It makes one every few seconds, also when idle, unless all the
+/// rounds that may run at once hang: a round is a few calls, each of which ends within 30 s.
+pub const HEARTBEAT: Duration = Duration::from_mins(2);
 
 /// What the probes ask.
 #[derive(Debug)]
 pub struct Health {
-    beat: Mutex<Instant>,
+    /// By kind, since its loop began to turn. None in a standby: there the process is all that has to live.
+    beats: Mutex<BTreeMap<&'static str, Instant>>,
     synced: AtomicBool,
 }
 
 impl Health {
     /// Alive, and not ready.
     pub fn new() -> Self {
-        Self { beat: Mutex::new(Instant::now()), synced: AtomicBool::new(false) }
+        Self { beats: Mutex::default(), synced: AtomicBool::new(false) }
     }
 
-    /// The driver, or what waits for leadership, is alive.
-    pub fn beat(&self) {
-        *self.beat.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    /// The loop of this kind turns.
+    pub fn beat(&self, kind: &'static str) {
+        self.beats.lock().unwrap_or_else(PoisonError::into_inner).insert(kind, Instant::now());
     }
 
     /// Whether every cache is filled. A standby is ready as well: it can take over at once.
@@ -58,8 +61,10 @@ impl Health {
         self.synced.store(synced, Ordering::Relaxed);
     }
 
-    fn alive(&self, within: Duration) -> bool {
-        self.beat.lock().unwrap_or_else(PoisonError::into_inner).elapsed() <= within
+    /// Kinds whose loop has not turned for so long.
+    fn standing(&self, within: Duration) -> Vec<&'static str> {
+        let beats = self.beats.lock().unwrap_or_else(PoisonError::into_inner);
+        beats.iter().filter(|(_, beat)| beat.elapsed() > within).map(|(kind, _)| *kind).collect()
     }
 
     fn ready(&self) -> bool {
@@ -115,8 +120,13 @@ fn page(method: &Method, path: &str, health: &Health, metrics: &Metrics) -> Resp
         return plain(StatusCode::METHOD_NOT_ALLOWED, "only GET\n");
     }
     match path {
-        "/healthz" if health.alive(HEARTBEAT) => plain(StatusCode::OK, "alive\n"),
-        "/healthz" => plain(StatusCode::SERVICE_UNAVAILABLE, "the driver gives no sign of life\n"),
+        "/healthz" => match health.standing(HEARTBEAT).as_slice() {
+            [] => plain(StatusCode::OK, "alive\n"),
+            standing => {
+                let text = format!("no round of {} has begun for {HEARTBEAT:?}\n", standing.join(", "));
+                plain(StatusCode::SERVICE_UNAVAILABLE, &text)
+            }
+        },
         "/readyz" if health.ready() => plain(StatusCode::OK, "ready\n"),
         "/readyz" => plain(StatusCode::SERVICE_UNAVAILABLE, "not every cache is filled\n"),
         "/metrics" => match metrics.text() {
@@ -162,12 +172,14 @@ mod tests {
     }
 
     #[test]
-    fn healthy_means_that_the_driver_lives() {
+    fn healthy_means_that_every_loop_turns() {
         let health = Health::new();
-        assert_eq!(status("/healthz", &health), 200);
-        *health.beat.lock().unwrap() = Instant::now().checked_sub(HEARTBEAT * 2).unwrap();
+        assert_eq!(status("/healthz", &health), 200, "a standby has none");
+        health.beat("build");
+        health.beats.lock().unwrap().insert("rollout", Instant::now().checked_sub(HEARTBEAT * 2).unwrap());
+        assert_eq!(health.standing(HEARTBEAT), ["rollout"], "the others' signs of life do not count for it");
         assert_eq!(status("/healthz", &health), 503);
-        health.beat();
+        health.beat("rollout");
         assert_eq!(status("/healthz", &health), 200);
     }
 

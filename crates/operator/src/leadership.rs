@@ -27,6 +27,12 @@ pub const DRAIN: Duration = Duration::from_secs(20);
 pub struct Stop(watch::Receiver<bool>);
 
 impl Stop {
+    /// And what asks: by `true`.
+    pub fn new() -> (watch::Sender<bool>, Self) {
+        let (ask, stop) = watch::channel(false);
+        (ask, Self(stop))
+    }
+
     /// Resolves when no new work is to be begun.
     pub async fn asked(&mut self) {
         // Whoever could ask is gone: that asks as well.
@@ -114,8 +120,8 @@ async fn live<W: Future<Output = ()>>(
     }
     leads(true);
 
-    let (ask, stop) = watch::channel(false);
-    let work = work(Stop(stop));
+    let (ask, stop) = Stop::new();
+    let work = work(stop);
     tokio::pin!(work);
     tokio::select! {
         biased;

@@ -13,6 +13,7 @@ mod rollout;
 mod run;
 mod settings;
 mod telemetry;
+mod unreadable;
 
 use std::process::ExitCode;
 

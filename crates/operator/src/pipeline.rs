@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use kube::{
     Api, Client, ResourceExt,
     api::{DeleteParams, Preconditions},
+    core::error_boundary::InvalidObject,
 };
 use switchyard_api::{
     Build, Pipeline, Rollout, Timestamp, condition, names,
@@ -35,21 +36,22 @@ pub struct PipelineHands {
 impl Hands for PipelineHands {
     type Kind = pipeline::Pipeline;
     type Object = Pipeline;
+    type Sight = ();
 
     fn status(object: &Pipeline) -> PipelineStatus {
         object.status.clone().unwrap_or_default()
     }
 
-    fn object(&self, key: &Key) -> Option<Result<Arc<Pipeline>, String>> {
+    fn object(&self, key: &Key) -> Option<Result<Arc<Pipeline>, InvalidObject>> {
         let guarded = self.caches.pipelines.get(&key.0, &key.1)?;
-        Some(guarded.0.as_ref().map(|o| Arc::new(o.clone())).map_err(|e| e.error.clone()))
+        Some(guarded.0.as_ref().map(|o| Arc::new(o.clone())).map_err(Clone::clone))
     }
 
-    async fn fresh(&self, cached: Arc<Pipeline>) -> Result<Option<Arc<Pipeline>>, Blind> {
-        Ok(Some(cached))
+    async fn fresh(&self, cached: Arc<Pipeline>) -> Result<Option<(Arc<Pipeline>, ())>, Blind> {
+        Ok(Some((cached, ())))
     }
 
-    async fn observe(&self, object: &Pipeline, known: Known<pipeline::Pipeline>) -> Result<Observed, Blind> {
+    async fn observe(&self, object: &Pipeline, (): (), known: Known<pipeline::Pipeline>) -> Result<Observed, Blind> {
         let key = own(object);
         let order = Order::parse(&object.spec, &key.0);
         let labelled = |b: &switchyard_cluster::caches::Guarded<Build>| {

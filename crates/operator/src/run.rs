@@ -12,11 +12,12 @@ use tokio::{sync::Semaphore, task::JoinSet, time::Instant};
 use crate::{
     ask::{AskGit, AskRegistry, Secrets},
     build::BuildHands,
-    caches::{Caches, Due, pump},
+    caches::{Caches, Due, Key, pump},
     driver::{Hands, Shell, now},
     http::{self, Health},
     leadership::{End, Signals, Stop, lead},
     pipeline::PipelineHands,
+    queue::Queue,
     rollout::RolloutHands,
     settings::{LEASE, Settings, Unusable},
     telemetry::Metrics,
@@ -26,6 +27,7 @@ use crate::{
 const AT_ONCE: usize = 16;
 /// The caches must be filled by then; a cluster that answers slower than this has other problems.
 const SYNC: Duration = Duration::from_mins(2);
+/// How often a loop with nothing to do turns.
 const BEAT: Duration = Duration::from_secs(5);
 
 #[derive(Debug, thiserror::Error)]
@@ -59,13 +61,6 @@ pub async fn run() -> Result<End, Unstartable> {
     let candidacy = Election::new(election, &settings.account.namespace, LEASE, Terms::of(&settings.pod)).start();
     // A standby is ready: it has nothing to fill its caches for, and takes over when the Lease is free.
     health.synced(true);
-    let beat = Arc::clone(&health);
-    tokio::spawn(async move {
-        loop {
-            beat.beat();
-            tokio::time::sleep(BEAT).await;
-        }
-    });
     let leads = |now| metrics.leads(now);
     Ok(lead(candidacy, signals, leads, |stop| {
         work_on(settings, work, registry, Arc::clone(&metrics), Arc::clone(&health), stop)
@@ -144,7 +139,11 @@ async fn work_on(
         }
         tracing::info!("caches are filled");
         health.synced(true);
-        tokio::join!(turns(pipelines, stop.clone()), turns(builds, stop.clone()), turns(rollouts, stop));
+        tokio::join!(
+            turns(pipelines, &health, stop.clone()),
+            turns(builds, &health, stop.clone()),
+            turns(rollouts, &health, stop)
+        );
     };
     tokio::select! {
         () = rounds => {}
@@ -152,30 +151,46 @@ async fn work_on(
     }
 }
 
-/// Rounds of one kind, until asked to stop; then those that run end.
-async fn turns<H, Q>(shell: Arc<Shell<H, Q>>, mut stop: Stop)
+/// Rounds of one kind.
+async fn turns<H, Q>(shell: Arc<Shell<H, Q>>, health: &Health, stop: Stop)
 where
     H: Hands,
     Q: Asker<<H::Kind as Kind>::Question>,
 {
+    let queue = Arc::clone(&shell.queue);
+    let round = move |key| {
+        let shell = Arc::clone(&shell);
+        async move { shell.turn(&key).await }
+    };
+    rounds(&queue, round, || health.beat(H::Kind::NAME), stop).await;
+}
+
+/// Rounds of what is due, until asked to stop; then those that run end. Tells each time it turns, due or not; not while
+/// it waits for one of too many rounds to end.
+async fn rounds<F>(queue: &Arc<Queue<Key>>, round: impl Fn(Key) -> F, turned: impl Fn(), mut stop: Stop)
+where
+    F: Future<Output = ()> + Send + 'static,
+{
     let places = Arc::new(Semaphore::new(AT_ONCE));
     let mut running = JoinSet::new();
     loop {
-        let key = tokio::select! {
-            biased;
-            () = stop.asked() => break,
-            key = shell.queue.next() => key,
-        };
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else { break };
-        let shell = Arc::clone(&shell);
-        running.spawn(async move {
-            shell.turn(&key).await;
-            shell.queue.done(&key);
-            drop(place);
-        });
+        turned();
         while let Some(ended) = running.try_join_next() {
             end_with(ended);
         }
+        let key = tokio::select! {
+            biased;
+            () = stop.asked() => break,
+            key = queue.next() => key,
+            () = tokio::time::sleep(BEAT) => continue,
+        };
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else { break };
+        let (queue, work) = (Arc::clone(queue), round(key.clone()));
+        running.spawn(async move {
+            work.await;
+            queue.done(&key);
+            drop(place);
+        });
     }
     while let Some(ended) = running.join_next().await {
         end_with(ended);
@@ -199,5 +214,65 @@ impl Asker<switchyard_decide::rollout::Question> for Nobody {
         question: &switchyard_decide::rollout::Question,
     ) -> Result<switchyard_decide::Measured, switchyard_decide::Unreachable> {
         match *question {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        future::pending,
+        sync::atomic::{AtomicUsize, Ordering},
+    };
+
+    use super::*;
+
+    fn shop(number: usize) -> Key {
+        ("shop".to_owned(), format!("shop-{number}"))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_loop_turns_while_idle_and_not_while_all_its_rounds_hang() {
+        let (queue, count) = (Arc::new(Queue::new()), AtomicUsize::new(0));
+        let turned = || {
+            count.fetch_add(1, Ordering::Relaxed);
+        };
+        let turns = async || {
+            let before = count.load(Ordering::Relaxed);
+            tokio::time::sleep(BEAT * 10).await;
+            count.load(Ordering::Relaxed).saturating_sub(before)
+        };
+        let (_ask, stop) = Stop::new();
+        let watched = async {
+            assert!(turns().await >= 9, "idle");
+            (1..AT_ONCE).for_each(|n| queue.wake(shop(n), Instant::now()));
+            assert!(turns().await >= 9, "all but one hang");
+            (AT_ONCE..AT_ONCE + 2).for_each(|n| queue.wake(shop(n), Instant::now()));
+            turns().await;
+            assert_eq!(turns().await, 0, "all hang, and one more waits");
+        };
+        tokio::select! {
+            () = rounds(&queue, |_| pending::<()>(), turned, stop) => panic!("nobody asked it to stop"),
+            () = watched => {}
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_loop_that_is_asked_to_stop_lets_rounds_end() {
+        let (queue, ended) = (Arc::new(Queue::new()), Arc::new(AtomicUsize::new(0)));
+        (0..3).for_each(|n| queue.wake(shop(n), Instant::now()));
+        let (ask, stop) = Stop::new();
+        let round = |_| {
+            let ended = Arc::clone(&ended);
+            async move {
+                tokio::time::sleep(BEAT * 3).await;
+                ended.fetch_add(1, Ordering::Relaxed);
+            }
+        };
+        let asked = async {
+            tokio::time::sleep(BEAT).await;
+            ask.send_replace(true);
+        };
+        tokio::join!(rounds(&queue, round, || (), stop), asked);
+        assert_eq!(ended.load(Ordering::Relaxed), 3);
     }
 }

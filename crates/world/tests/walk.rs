@@ -55,7 +55,8 @@ fn word(write: &Write) -> &'static str {
         Write::Act(Action::Claim { .. }) => "CLAIM",
         Write::Act(Action::Scale { .. }) => "SCALE",
         Write::Act(Action::Retire { .. }) => "RETIRE",
-        Write::Act(Action::Delete { .. }) => "DELETE",
+        Write::Act(Action::Delete { at: Some(_), .. }) => "DELETE",
+        Write::Act(Action::Delete { at: None, .. }) => "CLEAR",
     }
 }
 fn live(cluster: &Cluster) -> Selects {
@@ -135,12 +136,38 @@ fn late_writes_are_refused() {
     assert_eq!(shop.effect(&Action::Scale { revision: a, at: old.clone(), replicas: 1 }), stale);
     assert_eq!(shop.effect(&Action::Claim { revision: a, at: old.clone(), claim: old.clone(), replicas: 1 }), stale);
     assert_eq!(shop.effect(&Action::Retire { revision: a, at: old.clone() }), stale);
-    assert_eq!(shop.effect(&Action::Delete { revision: a, at: old.clone() }), stale);
+    assert_eq!(shop.effect(&Action::Delete { revision: a, at: Some(old.clone()) }), stale);
+    assert_eq!(shop.effect(&Action::Delete { revision: a, at: None }), stale, "its Deployment is there");
     assert_eq!(shop.effect(&Action::Retire { revision: revision("z"), at: old.clone() }), stale);
     assert_eq!(shop.report(&old, &before.rollout.memory), stale);
     let now = shop.deployment(a).unwrap().version.clone();
-    assert_eq!(shop.effect(&Action::Retire { revision: a, at: now }), stale, "it is selected");
+    assert_eq!(shop.effect(&Action::Retire { revision: a, at: now.clone() }), stale, "it is selected");
+    let nothing = Action::Scale { revision: a, at: now.clone(), replicas: 0 };
+    assert_eq!(shop.effect(&nothing), stale, "the spec does not ask for that, whatever was seen of it");
+    assert_eq!(shop.effect(&Action::Claim { revision: a, at: now, claim: old.clone(), replicas: 0 }), stale);
     assert_eq!(shop, before, "a refusal changes nothing");
+}
+
+#[test]
+fn no_pods_at_all_where_the_spec_asks_for_it() {
+    let mut shop = shop();
+    settle(&mut shop, &["a"]);
+    shop.edit(Ok(Order { replicas: 0, ..order("a") }));
+    assert_eq!(settle(&mut shop, &["a"]), "SCALE");
+    assert!(!shop.is_up(revision("a")));
+}
+
+#[test]
+fn beyond_the_history_limit_both_objects_go() {
+    let mut shop = shop();
+    let keeping_none = |fingerprint| Order { history_limit: 0, ..order(fingerprint) };
+    shop.edit(Ok(keeping_none("a")));
+    settle(&mut shop, &["a"]);
+    shop.edit(Ok(keeping_none("b")));
+    let writes = settle(&mut shop, &["a", "b"]);
+    assert!(writes.ends_with("RETIRE report DELETE CLEAR") || writes.ends_with("RETIRE DELETE CLEAR"), "{writes}");
+    let a = &shop.children[&revision("a")];
+    assert!(a.deployment.is_none() && !a.exposed, "{a:?}");
 }
 
 #[test]

@@ -5,7 +5,7 @@ mod builder;
 use switchyard_api::{
     build::{Class, Phase, StepState},
     condition,
-    report::{Failed, Reason, Report},
+    report::{self, Failed, Reason, Report},
 };
 
 use self::builder::{DIGEST, OTHER, at, build, cloned, job, names, served, unit, web};
@@ -152,6 +152,17 @@ fn every_failure_has_a_reason_a_class_and_a_sentence() {
         assert!(!failure.message.is_empty() && failure.step.starts_with(&step.to_string()), "{failure:?}");
         let stalled = status.conditions.iter().find(|c| c.kind == condition::STALLED).unwrap();
         assert_eq!((stalled.status, stalled.reason.as_str()), (condition::State::True, reason));
+    }
+}
+
+#[test]
+fn a_reason_has_one_class_whoever_gives_it() {
+    let ours = |name: &str| classify::REASONS.iter().find(|(reason, ..)| *reason == name).map(|(_, class, _)| *class);
+    let both: Vec<_> = report::Reason::ALL.iter().filter_map(|r| Some((r, ours(r.as_str())?))).collect();
+    assert!(both.len() > 1, "{both:?}");
+    for (reason, class) in both {
+        let retried = reason.class() == report::Class::Infrastructure;
+        assert_eq!(retried, class == Class::Infrastructure, "{reason}");
     }
 }
 

@@ -59,9 +59,8 @@ pub fn diff(seen: &Observed, remembered: &Memory, layout: &Layout) -> Vec<Action
         }
     }
     for revision in &layout.delete {
-        if let Some(deployment) = seen.deployment(*revision) {
-            actions.push(Action::Delete { revision: *revision, at: deployment.version.clone() });
-        }
+        let at = seen.deployment(*revision).map(|d| d.version.clone());
+        actions.push(Action::Delete { revision: *revision, at });
     }
     actions
 }

@@ -32,7 +32,7 @@ pub struct Layout {
     pub replicas: BTreeMap<Revision, i32>,
     /// Revisions that are to lose their pods.
     pub retire: Vec<Revision>,
-    /// Revisions beyond the history limit.
+    /// Revisions beyond the history limit, and those of which only the headless Service is left.
     pub delete: Vec<Revision>,
 }
 
@@ -173,7 +173,7 @@ fn replicas(seen: &Observed, memory: &Memory) -> BTreeMap<Revision, i32> {
     live.into_iter().chain(fallback).collect()
 }
 
-/// The live Service names a live one; this one has no place; the Service was written after the last claim; no slice
+/// It is ours; the live Service names a live one; this one has no place; the Service was written after the last claim; no slice
 /// lists it; and the drain is over.
 pub fn may_retire(seen: &Observed, memory: &Memory, revision: Revision) -> bool {
     let (Some(service), Some(deployment)) = (&seen.service, seen.deployment(revision)) else { return false };
@@ -184,7 +184,9 @@ pub fn may_retire(seen: &Observed, memory: &Memory, revision: Revision) -> bool 
     let looked_at = failed.is_none_or(|f| seen.now.since(f.time) >= order.abort_scale_down_delay);
     let given_up = memory.rejected.contains(&revision) && !seen.lost();
     let served_by_another = record.live.is_some() || given_up;
+    let ours = seen.revisions.get(&revision).is_some_and(|r| r.conflict.is_none());
     deployment.replicas > 0
+        && ours
         && served_by_another
         && !record.holds(revision)
         && service.selects != Selects::Revision(revision)
@@ -195,7 +197,7 @@ pub fn may_retire(seen: &Observed, memory: &Memory, revision: Revision) -> bool 
         && looked_at
 }
 
-/// Without pods and a place, oldest first beyond the limit.
+/// Without pods and a place: all that have no Deployment any more, and of the others the oldest beyond the limit.
 fn surplus(seen: &Observed, memory: &Memory, goal: Option<Revision>) -> Vec<Revision> {
     let (Ok(order), Some(service)) = (&seen.order, &seen.service) else { return vec![] };
     let Some(record) = &service.record else { return vec![] };
@@ -208,12 +210,11 @@ fn surplus(seen: &Observed, memory: &Memory, goal: Option<Revision>) -> Vec<Revi
             || record.holds(*r)
             || memory.confirmed.is_some_and(|c| c.revision == *r)
     };
-    let mut old: Vec<_> = seen
-        .revisions
-        .iter()
-        .filter(|(r, s)| !kept(r) && s.conflict.is_none() && s.ready == 0)
+    let unused = || seen.revisions.iter().filter(|(r, s)| !kept(r) && s.conflict.is_none() && s.ready == 0);
+    let mut old: Vec<_> = unused()
         .filter_map(|(r, s)| s.deployment.as_ref().filter(|d| d.replicas == 0).map(|d| (d.created, *r)))
         .collect();
     old.sort_unstable_by(|a, b| b.cmp(a));
-    old.into_iter().skip(usize::try_from(order.history_limit).unwrap_or(0)).map(|(_, r)| r).collect()
+    let beyond = old.into_iter().skip(usize::try_from(order.history_limit).unwrap_or(0)).map(|(_, r)| r);
+    unused().filter(|(_, s)| s.deployment.is_none() && s.exposed).map(|(r, _)| *r).chain(beyond).collect()
 }

@@ -76,10 +76,10 @@ pub enum Action {
         revision: Revision,
         at: Version,
     },
-    /// Beyond the history limit.
+    /// Of a revision beyond the history limit the Deployment; with `at: None`, when that is gone, its headless Service.
     Delete {
         revision: Revision,
-        at: Version,
+        at: Option<Version>,
     },
     /// The preview Service, selecting nobody.
     CreatePreview,

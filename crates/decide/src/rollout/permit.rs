@@ -35,13 +35,17 @@ pub fn permit(seen: &Observed, action: &Action) -> Result<(), Veto> {
             veto(*select == Some(Selects::Nobody), "the live Service would select nobody")
         }
         Action::Retire { revision, .. } | Action::Delete { revision, .. } => {
+            let conflict = seen.revisions.get(revision).is_some_and(|r| r.conflict.is_some());
+            veto(conflict, "a child of somebody else would lose its pods")?;
             veto(record.is_none_or(|r| r.holds(*revision)), "a revision with a place would lose its pods")?;
             let selected = seen.service.as_ref().is_some_and(|s| s.selects == Selects::Revision(*revision));
             veto(selected || seen.listed(*revision) > 0, "a revision that serves would lose its pods")?;
             let shown = seen.preview.as_ref().is_some_and(|p| p.selects == Selects::Revision(*revision));
             veto(shown, "a revision that the preview shows would lose its pods")?;
-            let deleted = matches!(action, Action::Delete { .. });
-            veto(deleted && seen.deployment(*revision).is_some_and(|d| d.replicas > 0), "pods would be deleted with it")
+            let Action::Delete { at, .. } = action else { return Ok(()) };
+            let there = seen.deployment(*revision);
+            veto(there.is_some_and(|d| d.replicas > 0), "pods would be deleted with it")?;
+            veto(there.is_some() && at.is_none(), "a Deployment would lose the Service that tells its readiness")
         }
         Action::Scale { revision, replicas, .. } => {
             let asked = seen.order.as_ref().is_ok_and(|o| o.replicas == 0);

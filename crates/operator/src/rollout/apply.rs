@@ -45,18 +45,23 @@ pub async fn apply(
         }
         Action::Claim { revision, at, claim, replicas } => {
             let meta = hand.deployment_meta(*revision)?;
+            hand.none_still_asked(*replicas).await?;
             let ops = Ops::new()
                 .annotate(&meta, [(names::ANNOTATION_CLAIM, Some(claim.as_str().to_owned()))])
                 .set(&["spec", "replicas"], *replicas);
             let seen = Seen { uid: meta.uid.clone().unwrap_or_default(), version: at.clone() };
             Ok(vec![hands.writer.patch(&hand.deployment(*revision), &seen, ops).await?])
         }
-        Action::Scale { revision, at, replicas } => hand.scale(*revision, at, *replicas).await,
+        Action::Scale { revision, at, replicas } => {
+            hand.none_still_asked(*replicas).await?;
+            hand.scale(*revision, at, *replicas).await
+        }
         Action::Retire { revision, at } => {
             hand.unused(*revision).await?;
             hand.scale(*revision, at, 0).await
         }
-        Action::Delete { revision, at } => hand.delete(*revision, at).await,
+        Action::Delete { revision, at: Some(at) } => hand.delete(*revision, at).await,
+        Action::Delete { revision, at: None } => hand.delete_service(*revision).await,
     }
 }
 
@@ -100,6 +105,18 @@ impl Hand<'_> {
         let mut written = self.hands.writer.scale(&self.deployment(revision), &seen, replicas).await?;
         written.target = self.deployment(revision);
         Ok(vec![written])
+    }
+
+    /// Past the cache, for no pods at all: the spec still asks for that. A leader that was deposed while it did for a
+    /// moment would otherwise take away what serves.
+    async fn none_still_asked(&self, replicas: i32) -> Result<(), Refusal> {
+        if replicas > 0 {
+            return Ok(());
+        }
+        let rollouts: Api<Rollout> = Api::namespaced(self.hands.client.clone(), &self.namespace);
+        let now = rollouts.get_opt(&self.rollout.name_any()).await.map_err(|e| refusal(&e))?;
+        let asked = now.is_some_and(|r| r.uid() == self.rollout.uid() && r.spec.replicas == 0);
+        if asked { Ok(()) } else { Err(Refusal::Stale) }
     }
 
     async fn record(&self, at: &Version, next: &Record, select: Option<&Selects>) -> Result<Vec<Written>, Refusal> {
@@ -174,18 +191,22 @@ impl Hand<'_> {
         Ok(template.and_then(|m| m.labels.clone()).unwrap_or_default())
     }
 
-    /// The Service first: while the Deployment is there, the rest is found again after a crash.
     async fn delete(&self, revision: Revision, at: &Version) -> Result<Vec<Written>, Refusal> {
-        let name = bodies::revision_name(self.rollout, revision);
-        let mut written = vec![];
-        if let Some(service) = self.hands.caches.services.get(&self.namespace, &name) {
-            let target = Target::named::<Service>(&self.namespace, &name);
-            written.push(self.hands.writer.delete(&target, &Seen::of(service.as_ref())).await?);
-        }
         let uid = self.deployment_meta(revision)?.uid.unwrap_or_default();
         let seen = Seen { uid, version: at.clone() };
-        written.push(self.hands.writer.delete(&self.deployment(revision), &seen).await?);
-        Ok(written)
+        Ok(vec![self.hands.writer.delete(&self.deployment(revision), &seen).await?])
+    }
+
+    /// Past the cache: the Deployment is gone, so its Service tells nobody's readiness.
+    async fn delete_service(&self, revision: Revision) -> Result<Vec<Written>, Refusal> {
+        let name = bodies::revision_name(self.rollout, revision);
+        let service = self.hands.caches.services.get(&self.namespace, &name).ok_or(Refusal::Stale)?;
+        let deployments: Api<Deployment> = Api::namespaced(self.hands.client.clone(), &self.namespace);
+        if deployments.get_opt(&name).await.map_err(|e| refusal(&e))?.is_some() {
+            return Err(Refusal::Stale);
+        }
+        let target = Target::named::<Service>(&self.namespace, &name);
+        Ok(vec![self.hands.writer.delete(&target, &Seen::of(service.as_ref())).await?])
     }
 }
 

@@ -2,6 +2,8 @@
 
 mod apply;
 mod facts;
+#[cfg(test)]
+mod tests;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -13,9 +15,9 @@ use k8s_openapi::api::{
     core::v1::{Pod, Service},
     discovery::v1::EndpointSlice,
 };
-use kube::{Api, Client, ResourceExt, api::ListParams};
+use kube::{Api, Client, ResourceExt, api::ListParams, core::error_boundary::InvalidObject};
 use switchyard_api::{Pipeline, Revision, Rollout, Timestamp, names, rollout::RolloutStatus};
-use switchyard_cluster::writer::Writer;
+use switchyard_cluster::{caches::Guarded, writer::Writer};
 use switchyard_decide::rollout::{self, Observed, Order, Seen};
 
 use crate::{
@@ -44,27 +46,41 @@ pub struct Children {
 impl Hands for RolloutHands {
     type Kind = rollout::Rollout;
     type Object = Rollout;
+    /// Services, where the caches will not do.
+    type Sight = Option<Vec<Arc<Service>>>;
 
     fn status(object: &Rollout) -> RolloutStatus {
         object.status.clone().unwrap_or_default()
     }
 
-    fn object(&self, key: &Key) -> Option<Result<Arc<Rollout>, String>> {
+    fn object(&self, key: &Key) -> Option<Result<Arc<Rollout>, InvalidObject>> {
         let guarded = self.caches.rollouts.get(&key.0, &key.1)?;
-        Some(guarded.0.as_ref().map(|o| Arc::new(o.clone())).map_err(|e| e.error.clone()))
+        Some(guarded.0.as_ref().map(|o| Arc::new(o.clone())).map_err(Clone::clone))
     }
 
-    async fn fresh(&self, cached: Arc<Rollout>) -> Result<Option<Arc<Rollout>>, Blind> {
+    /// The live Service before the Rollout, and both before the rest: what is read after the Service is at least as new
+    /// as the version that a switch is conditional on, so a switch never relies on a spec, an intent or a confirmation
+    /// that had changed before the Service was as it was seen.
+    async fn fresh(&self, cached: Arc<Rollout>) -> Result<Option<(Arc<Rollout>, Self::Sight)>, Blind> {
         if !self.delicate(&cached) {
-            return Ok(Some(cached));
+            return Ok(Some((cached, None)));
         }
         let (namespace, name) = own(cached.as_ref());
+        let services = self.list(&namespace, &of_rollout(&name)).await?;
         let api: Api<Rollout> = Api::namespaced(self.client.clone(), &namespace);
-        Ok(api.get_opt(&name).await?.map(Arc::new))
+        Ok(api.get_opt(&name).await?.map(|rollout| (Arc::new(rollout), Some(services))))
     }
 
-    async fn observe(&self, object: &Rollout, known: Known<rollout::Rollout>) -> Result<Observed, Blind> {
-        let children = if self.delicate(object) { self.live(object).await? } else { self.cached(object) };
+    async fn observe(
+        &self,
+        object: &Rollout,
+        services: Self::Sight,
+        known: Known<rollout::Rollout>,
+    ) -> Result<Observed, Blind> {
+        let children = match services {
+            Some(services) => self.live(object, services).await?,
+            None => self.cached(object),
+        };
         Ok(self.facts(object, known, &children))
     }
 
@@ -79,11 +95,12 @@ impl Hands for RolloutHands {
 }
 
 impl RolloutHands {
-    /// While a candidate stands, or the record is lost, an old view could switch to what is no longer wanted.
+    /// While a candidate stands, or nothing is live by the record (also: it is lost), an old view could switch to what is
+    /// no longer wanted.
     fn delicate(&self, rollout: &Rollout) -> bool {
         let (namespace, name) = own(rollout);
         let Some(service) = self.caches.services.get(&namespace, &name) else { return false };
-        facts::record(&service).is_none_or(|r| r.candidate.is_some())
+        facts::record(&service).is_none_or(|r| r.candidate.is_some() || r.live.is_none())
     }
 
     fn cached(&self, rollout: &Rollout) -> Children {
@@ -103,18 +120,18 @@ impl RolloutHands {
         }
     }
 
-    /// Past every cache. The Service last: what is read before it can only be older than its version.
-    async fn live(&self, rollout: &Rollout) -> Result<Children, Blind> {
+    /// Past every cache: what goes with Services that were read before the Rollout.
+    async fn live(&self, rollout: &Rollout, services: Vec<Arc<Service>>) -> Result<Children, Blind> {
         let (namespace, name) = own(rollout);
-        let params = ListParams::default().labels(&format!("{}={name}", names::LABEL_ROLLOUT));
+        let params = of_rollout(&name);
         let mut pipelines = BTreeMap::new();
         for (namespace, name) in named_pipelines(rollout) {
-            let api: Api<Pipeline> = Api::namespaced(self.client.clone(), &namespace);
-            if let Some(found) = api.get_opt(&name).await? {
+            let api: Api<Guarded<Pipeline>> = Api::namespaced(self.client.clone(), &namespace);
+            // One that cannot be read is as good as absent here too, and keeps nobody from switching back.
+            if let Some(Ok(found)) = api.get_opt(&name).await?.map(|guarded| guarded.0) {
                 pipelines.insert(format!("{namespace}/{name}"), Arc::new(found));
             }
         }
-        let services = self.list(&namespace, &params).await?;
         let deployments = self.list(&namespace, &params).await?;
         let replica_sets: Vec<Arc<ReplicaSet>> = self.list(&namespace, &params).await?;
         let slices = self.list(&namespace, &params).await?;
@@ -163,4 +180,8 @@ impl RolloutHands {
             uid,
         }
     }
+}
+
+fn of_rollout(name: &str) -> ListParams {
+    ListParams::default().labels(&format!("{}={name}", names::LABEL_ROLLOUT))
 }

@@ -29,7 +29,13 @@ impl Cluster {
             Action::Retire { revision, .. } | Action::Delete { revision, .. } => {
                 let named = Selects::Revision(*revision);
                 let shown = self.preview.as_ref().is_some_and(|p| p.selects == named);
-                if shown || self.selects() == named || self.endpoints.listed == named { Err(Refusal::Stale) } else { Ok(()) }
+                let used = shown || self.selects() == named || self.endpoints.listed == named;
+                let needed = matches!(action, Action::Delete { at: None, .. }) && self.deployment(*revision).is_some();
+                if used || needed { Err(Refusal::Stale) } else { Ok(()) }
+            }
+            Action::Claim { replicas: 0, .. } | Action::Scale { replicas: 0, .. } => {
+                let asked = self.rollout.order.as_ref().is_ok_and(|o| o.replicas == 0);
+                if asked { Ok(()) } else { Err(Refusal::Stale) }
             }
             Action::CreateService
             | Action::Record { .. }
@@ -71,11 +77,16 @@ impl Cluster {
             }),
             Action::Scale { revision, at, replicas } => self.change(*revision, at, |d| d.replicas = *replicas),
             Action::Retire { revision, at } => self.change(*revision, at, |d| d.replicas = 0),
-            Action::Delete { revision, at } => {
+            Action::Delete { revision, at: Some(at) } => {
                 self.change(*revision, at, |d| d.replicas = 0)?;
                 let child = self.ours(*revision)?;
-                (child.deployment, child.exposed) = (None, false);
+                child.deployment = None;
                 child.jobs.clear();
+                Ok(())
+            }
+            Action::Delete { revision, at: None } => {
+                let child = self.children.get_mut(revision).filter(|c| c.exposed).ok_or(Refusal::Stale)?;
+                child.exposed = false;
                 Ok(())
             }
             Action::CreatePreview => {

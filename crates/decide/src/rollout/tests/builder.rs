@@ -191,6 +191,10 @@ impl Scene {
     pub fn created(self, r: Name) -> Self {
         self.deployment(r, |_| ()).child(r, |c| c.exposed = true)
     }
+    /// Its Deployment is gone, and its own Service is not.
+    pub fn bereft(self, r: Name) -> Self {
+        self.child(r, |c| (c.deployment, c.exposed) = (None, true))
+    }
     pub fn deployed(self, r: Name) -> Self {
         self.deployment(r, |_| ())
     }
@@ -359,7 +363,8 @@ pub fn told(action: &Action) -> String {
         }
         Action::Scale { revision, at, replicas } => format!("scale {revision} to {replicas} at {}", at.as_str()),
         Action::Retire { revision, at } => format!("retire {revision} at {}", at.as_str()),
-        Action::Delete { revision, at } => format!("delete {revision} at {}", at.as_str()),
+        Action::Delete { revision, at: Some(at) } => format!("delete {revision} at {}", at.as_str()),
+        Action::Delete { revision, at: None } => format!("delete the Service of {revision}"),
         Action::CreatePreview => "create the preview Service".to_owned(),
         Action::Preview { at, select } => {
             let shown = match select {

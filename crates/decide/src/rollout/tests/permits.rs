@@ -18,7 +18,10 @@ fn retire(r: Name) -> Action {
     Action::Retire { revision: r.revision(), at: Version::new("5") }
 }
 fn delete(r: Name) -> Action {
-    Action::Delete { revision: r.revision(), at: Version::new("5") }
+    Action::Delete { revision: r.revision(), at: Some(Version::new("5")) }
+}
+fn delete_service(r: Name) -> Action {
+    Action::Delete { revision: r.revision(), at: None }
 }
 fn scale(r: Name, replicas: i32) -> Action {
     Action::Scale { revision: r.revision(), at: Version::new("5"), replicas }
@@ -73,10 +76,17 @@ fn each_wrong_action_is_vetoed() {
         (shop().candidate(B), retire(B), "a revision with a place would lose its pods"),
         (shop().lost_record(), retire(B), "a revision with a place would lose its pods"),
         (rollout("shop").serves(B, 1), retire(B), "a revision with a place would lose its pods"),
+        (
+            shop().child(B, |c| c.conflict = Some("another's".into())),
+            retire(B),
+            "a child of somebody else would lose its pods",
+        ),
         (shop().listed(B, 1), retire(B), "a revision that serves would lose its pods"),
         (shop().selects(Selects::Revision(B.revision())), retire(B), "a revision that serves would lose its pods"),
         (shop(), delete(B), "pods would be deleted with it"),
         (shop(), delete(A), "a revision with a place would lose its pods"),
+        (shop().bereft(A), delete_service(A), "a revision with a place would lose its pods"),
+        (shop(), delete_service(C), "a Deployment would lose the Service that tells its readiness"),
         (shop(), scale(A, 0), "what is live would lose its pods"),
         (shop(), claim(B, "6"), "a claim without its nomination"),
         (shop().candidate(B), claim(B, "5"), "a claim without its nomination"),
@@ -99,6 +109,7 @@ fn each_right_action_is_permitted() {
         (shop().fallback(B), record(live(B), Some(B))),
         (shop(), retire(B)),
         (shop(), delete(C)),
+        (shop().bereft(C), delete_service(C)),
         (shop(), scale(A, 2)),
         (shop().replicas(0), scale(A, 0)),
         (shop().candidate(B), claim(B, "6")),

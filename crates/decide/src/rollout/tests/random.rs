@@ -162,7 +162,8 @@ fn every_action_and_refusal_survives_json() {
         Action::Claim { revision, at: at.clone(), claim: at.clone(), replicas: 3 },
         Action::Scale { revision, at: at.clone(), replicas: 3 },
         Action::Retire { revision, at: at.clone() },
-        Action::Delete { revision, at },
+        Action::Delete { revision, at: Some(at) },
+        Action::Delete { revision, at: None },
     ];
     let refusals =
         [Refusal::Stale, Refusal::Owned("helm".into()), Refusal::Unavailable { retry_after_seconds: Some(1) }];

@@ -98,6 +98,8 @@ fn a_drain_starts_anew_where_the_revision_is_named_again() {
     let alone = || rollout("shop").wants(B).settled(B).serves(A, 1).unlisted(A).after(seconds(60));
     assert_eq!(alone().acts(), ["retire A at 5"]);
     assert_eq!(alone().listed(A, 1).acts(), [""; 0], "a slice lists it");
+    let anothers = alone().child(A, |c| c.conflict = Some("another's".into()));
+    assert_eq!(anothers.acts(), [""; 0], "a child of somebody else is never touched");
     assert!(!alone().listed(A, 1).remembers().unlisted.contains_key(&A.revision()));
     assert_eq!(alone().record(|r| r.moved = Some(Version::new("6"))).acts(), [""; 0], "there was a switch since");
     assert_eq!(alone().wants(A).created(A).acts(), ["record at 7: live B candidate A since 7"], "it is wanted again");
@@ -117,6 +119,25 @@ fn the_history_limit() {
     assert_eq!(shop().pods(B, 1).acts(), ["delete C at 5"; 0], "nor one that has pods: it counts as none of the kept");
     assert_eq!(shop().order(|o| o.history_limit = 3).acts(), [""; 0]);
     assert_eq!(shop().order(|o| o.history_limit = 0).acts().len(), 3);
+}
+
+#[test]
+fn a_service_whose_deployment_is_gone() {
+    let shop = || rollout("shop").settled(A).created(C).bereft(B);
+    assert_eq!(shop().acts(), ["delete the Service of B"], "whatever the history limit");
+    assert_eq!(shop().mistaken().acts(), [""; 0]);
+    assert_eq!(shop().listed(B, 1).acts(), [""; 0], "pods of it may still serve");
+    assert_eq!(shop().child(B, |c| c.conflict = Some("another's".into())).acts(), [""; 0]);
+    assert_eq!(
+        shop().confirmed(B).record(|r| r.fallback = Some(A.revision())).acts().len(),
+        1,
+        "nor what it goes back to"
+    );
+    let again = shop().wants(B).acts();
+    assert!(
+        again.iter().all(|a| !a.starts_with("delete")) && again.contains(&"deploy B from b".to_owned()),
+        "{again:?}"
+    );
 }
 
 #[test]
