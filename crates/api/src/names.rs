@@ -8,12 +8,17 @@ pub const LABEL_BUILD: &str = "switchyard.dev/build";
 pub const LABEL_PIPELINE: &str = "switchyard.dev/pipeline";
 /// On pods and revision objects: which revision. The live selector names one.
 pub const LABEL_REVISION: &str = "switchyard.dev/revision";
+/// On the Jobs of a Rollout's checks and their pods: the name of the Rollout, and which revision is checked. Not the
+/// labels that a live selector names, so that no Service takes such a pod for one that serves.
+pub const LABEL_CHECK: &str = "switchyard.dev/check";
+pub const LABEL_CHECK_REVISION: &str = "switchyard.dev/check-revision";
 /// On children: the uid of the owner, by which they are matched.
 pub const LABEL_OWNER_UID: &str = "switchyard.dev/owner-uid";
-/// On Services of a Rollout: `live` or `revision`.
+/// On Services of a Rollout: `live`, `preview` or `revision`.
 pub const LABEL_ROLE: &str = "switchyard.dev/role";
 pub const ROLE_LIVE: &str = "live";
 pub const ROLE_REVISION: &str = "revision";
+pub const ROLE_PREVIEW: &str = "preview";
 pub const LABEL_MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 pub const MANAGED_BY: &str = "switchyard";
 
@@ -27,6 +32,8 @@ pub const ANNOTATION_RELEASE: &str = "switchyard.dev/release";
 pub const ANNOTATION_STARTED: &str = "switchyard.dev/started";
 /// On a Build: its result as JSON, for a restore without status.
 pub const ANNOTATION_RESULT: &str = "switchyard.dev/result";
+/// On the Job of a Rollout's check: which run of which check it is, as JSON.
+pub const ANNOTATION_CHECK: &str = "switchyard.dev/check-run";
 /// On a Job: which step attempt it is, `image/web/1`.
 pub const ANNOTATION_STEP: &str = "switchyard.dev/step";
 

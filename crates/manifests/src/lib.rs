@@ -7,6 +7,7 @@
 //! by the tests, which read each body into the struct of its kind and find nothing lost.
 
 pub mod build;
+pub mod check;
 pub mod pipeline;
 mod pod;
 pub mod rollout;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 use switchyard_api::{
     Revision, Rollout, names,
-    rollout::{DeletionPolicy, PreStop, ReleaseRef, ServicePort},
+    rollout::{DeletionPolicy, PreStop, ReleaseRef, ServicePort, ServiceTemplate},
     template,
 };
 
@@ -50,7 +50,9 @@ pub fn deployment(
 
 /// The Service from whose endpoint slices a revision's readiness is read, whether or not it is live: headless, named as
 /// the revision's Deployment, with the ports of the live one.
-pub fn revision_service(rollout: &Rollout, revision: Revision) -> Value {
+///
+/// `ports` are those of the live Service where that exists already, and the Rollout's own otherwise.
+pub fn revision_service(rollout: &Rollout, revision: Revision, ports: &[Value]) -> Value {
     let mut metadata = metadata(rollout, &revision_name(rollout, revision));
     let labels = [(names::LABEL_REVISION, revision.as_str()), (names::LABEL_ROLE, names::ROLE_REVISION)];
     add(&mut metadata, "labels", labels);
@@ -62,19 +64,31 @@ pub fn revision_service(rollout: &Rollout, revision: Revision) -> Value {
             "clusterIP": "None",
             "publishNotReadyAddresses": false,
             "selector": selector(name(rollout), Some(revision)),
-            "ports": ports(rollout),
+            "ports": ports,
         },
     })
 }
 
 /// The live Service as it is first created: it selects nobody, and its record says so. Later only a switch writes it.
-pub fn live_service(rollout: &Rollout, record_json: &str) -> Value {
-    let service = &rollout.spec.service;
-    let mut metadata = metadata(rollout, name(rollout));
+pub fn live_service(rollout: &Rollout, service: &ServiceTemplate, record_json: &str) -> Value {
+    let mut body = switched_service(rollout, service, name(rollout), names::ROLE_LIVE);
+    if let Some(metadata) = body.get_mut("metadata").and_then(Value::as_object_mut) {
+        add(metadata, "annotations", [(names::ANNOTATION_SWITCH, record_json)]);
+    }
+    body
+}
+
+/// The preview Service as it is first created: it selects nobody.
+pub fn preview_service(rollout: &Rollout, service: &ServiceTemplate, service_name: &str) -> Value {
+    switched_service(rollout, service, service_name, names::ROLE_PREVIEW)
+}
+
+/// A Service of the user's making whose selector is ours.
+fn switched_service(rollout: &Rollout, service: &ServiceTemplate, service_name: &str, role: &str) -> Value {
+    let mut metadata = metadata(rollout, service_name);
     prepend(&mut metadata, "labels", &service.metadata.labels);
     prepend(&mut metadata, "annotations", &service.metadata.annotations);
-    add(&mut metadata, "labels", [(names::LABEL_ROLE, names::ROLE_LIVE)]);
-    add(&mut metadata, "annotations", [(names::ANNOTATION_SWITCH, record_json)]);
+    add(&mut metadata, "labels", [(names::LABEL_ROLE, role)]);
     json!({
         "apiVersion": "v1",
         "kind": "Service",
@@ -82,7 +96,7 @@ pub fn live_service(rollout: &Rollout, record_json: &str) -> Value {
         "spec": {
             "type": service.spec.kind.as_deref().unwrap_or("ClusterIP"),
             "selector": selector(name(rollout), None),
-            "ports": ports(rollout),
+            "ports": ports(&service.spec.ports),
         },
     })
 }
@@ -100,22 +114,27 @@ pub fn revision_name(rollout: &Rollout, revision: Revision) -> String {
     names::child(&[name(rollout), revision.as_str()])
 }
 
-fn name(rollout: &Rollout) -> &str {
+pub(crate) fn name(rollout: &Rollout) -> &str {
     rollout.metadata.name.as_deref().unwrap_or_default()
 }
 
-fn ports(rollout: &Rollout) -> Vec<Value> {
-    rollout.spec.service.spec.ports.iter().map(ServicePort::as_written).collect()
+pub fn ports(ports: &[ServicePort]) -> Vec<Value> {
+    ports.iter().map(ServicePort::as_written).collect()
 }
 
 /// What every child has. With `deletionPolicy: Orphan` it has no owner: neither deleting the Rollout nor removing its
 /// CRD takes live traffic down.
 fn metadata(rollout: &Rollout, child: &str) -> Map<String, Value> {
+    owned_metadata(rollout, child, names::LABEL_ROLLOUT)
+}
+
+/// As above, the Rollout named by another label.
+pub(crate) fn owned_metadata(rollout: &Rollout, child: &str, label: &str) -> Map<String, Value> {
     let mut metadata = Map::new();
     metadata.insert("name".to_owned(), json!(child));
     metadata.insert("namespace".to_owned(), json!(rollout.metadata.namespace));
     let labels = [
-        (names::LABEL_ROLLOUT, name(rollout).to_owned()),
+        (label, name(rollout).to_owned()),
         (names::LABEL_OWNER_UID, uid(&rollout.metadata)),
         (names::LABEL_MANAGED_BY, names::MANAGED_BY.to_owned()),
     ];
@@ -130,7 +149,7 @@ fn metadata(rollout: &Rollout, child: &str) -> Map<String, Value> {
 }
 
 /// Adds to a map of labels or annotations; what is there under the same key is replaced.
-fn add<'a, T: Into<Value>>(
+pub(crate) fn add<'a, T: Into<Value>>(
     metadata: &mut Map<String, Value>,
     map: &str,
     pairs: impl IntoIterator<Item = (&'a str, T)>,

@@ -28,6 +28,9 @@ pub struct Caches {
     pub jobs: Cache<Job>,
     /// Of build Jobs.
     pub build_pods: Cache<Pod>,
+    /// Of the checks of Rollouts, and their pods.
+    pub check_jobs: Cache<Job>,
+    pub check_pods: Cache<Pod>,
     /// Of revisions.
     pub pods: Cache<Pod>,
     pub deployments: Cache<Deployment>,
@@ -51,6 +54,8 @@ impl Caches {
         let rollouts: Feed<Guarded<Rollout>> = feed(client, scope, None, ManagedFields::Drop);
         let jobs: Feed<Job> = feed(client, scope, Some(names::LABEL_BUILD), ManagedFields::Drop);
         let build_pods: Feed<Pod> = feed(client, scope, Some(names::LABEL_BUILD), ManagedFields::Drop);
+        let check_jobs: Feed<Job> = feed(client, scope, Some(names::LABEL_CHECK), ManagedFields::Drop);
+        let check_pods: Feed<Pod> = feed(client, scope, Some(names::LABEL_CHECK), ManagedFields::Drop);
         let pods: Feed<Pod> = feed(client, scope, Some(names::LABEL_ROLLOUT), ManagedFields::Drop);
         let deployments: Feed<Deployment> = feed(client, scope, Some(names::LABEL_ROLLOUT), ManagedFields::Drop);
         // Whose selector it is stands in managedFields.
@@ -62,6 +67,8 @@ impl Caches {
             rollouts: rollouts.cache,
             jobs: jobs.cache,
             build_pods: build_pods.cache,
+            check_jobs: check_jobs.cache,
+            check_pods: check_pods.cache,
             pods: pods.cache,
             deployments: deployments.cache,
             services: services.cache,
@@ -104,6 +111,8 @@ impl Caches {
             ("rollouts", self.rollouts.ready()),
             ("jobs", self.jobs.ready()),
             ("pods of builds", self.build_pods.ready()),
+            ("jobs of checks", self.check_jobs.ready()),
+            ("pods of checks", self.check_pods.ready()),
             ("pods", self.pods.ready()),
             ("deployments", self.deployments.ready()),
             ("services", self.services.ready()),
@@ -119,7 +128,7 @@ impl Caches {
             "Pipeline" => self.pipelines.seen(namespace, name),
             "Build" => self.builds.seen(namespace, name),
             "Rollout" => self.rollouts.seen(namespace, name),
-            "Job" => self.jobs.seen(namespace, name),
+            "Job" => self.jobs.seen(namespace, name).or_else(|| self.check_jobs.seen(namespace, name)),
             "Deployment" => self.deployments.seen(namespace, name),
             "Service" => self.services.seen(namespace, name),
             _ => None,

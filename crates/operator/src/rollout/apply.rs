@@ -1,9 +1,16 @@
 //! One action, one write.
 
-use k8s_openapi::api::{apps::v1::Deployment, core::v1::Service, discovery::v1::EndpointSlice};
+use std::sync::Arc;
+
+use k8s_openapi::api::{
+    apps::v1::Deployment,
+    batch::v1::Job,
+    core::v1::{Service, ServicePort},
+    discovery::v1::EndpointSlice,
+};
 use kube::{Api, ResourceExt, api::ListParams};
 use serde_json::{Value, json};
-use switchyard_api::{Revision, Rollout, names};
+use switchyard_api::{Command, CommandStatus, Revision, Rollout, check::Moment, names};
 use switchyard_cluster::{
     ops::Ops,
     refusal::refusal,
@@ -12,9 +19,9 @@ use switchyard_cluster::{
 };
 use switchyard_decide::{
     Refusal, Version,
-    rollout::{Action, Observed, Record, Selects},
+    rollout::{Action, JobKey, Observed, Record, Selects},
 };
-use switchyard_manifests::rollout as bodies;
+use switchyard_manifests::{check, rollout as bodies};
 
 use super::RolloutHands;
 use crate::caches::own;
@@ -29,8 +36,9 @@ pub async fn apply(
     match action {
         Action::CreateService => {
             let record = Record { owner: seen.uid.clone(), ..Record::default() };
-            let body = bodies::live_service(rollout, &text(&record)?);
-            hand.create(&Target::named::<Service>(&hand.namespace, &rollout.name_any()), &body).await
+            let service = rollout.spec.service.as_ref().ok_or(Refusal::Stale)?;
+            let body = bodies::live_service(rollout, service, &text(&record)?);
+            hand.create(&Target::named::<Service>(&hand.namespace, rollout.live_service()), &body).await
         }
         Action::Record { at, next, select } => hand.record(at, next, select.as_ref()).await,
         Action::Deploy { revision, fingerprint, images, releases } => {
@@ -41,7 +49,8 @@ pub async fn apply(
             still_means(seen, fingerprint)?;
             let name = bodies::revision_name(rollout, *revision);
             let target = Target::named::<Service>(&hand.namespace, &name);
-            hand.create(&target, &bodies::revision_service(rollout, *revision)).await
+            let ports = hand.revision_ports().await?;
+            hand.create(&target, &bodies::revision_service(rollout, *revision, &ports)).await
         }
         Action::Claim { revision, at, claim, replicas } => {
             let meta = hand.deployment_meta(*revision)?;
@@ -62,6 +71,21 @@ pub async fn apply(
         }
         Action::Delete { revision, at: Some(at) } => hand.delete(*revision, at).await,
         Action::Delete { revision, at: None } => hand.delete_service(*revision).await,
+        Action::CreatePreview => {
+            let service = rollout.spec.preview.as_ref().and_then(|p| p.service.as_ref()).ok_or(Refusal::Stale)?;
+            let name = rollout.preview_service().unwrap_or_default();
+            let body = bodies::preview_service(rollout, service, &name);
+            hand.create(&Target::named::<Service>(&hand.namespace, &name), &body).await
+        }
+        Action::Preview { at, select } => hand.preview(at, select).await,
+        Action::Check { revision, job } => hand.check(*revision, job).await,
+        Action::Answer { command, uid, at, state, message } => {
+            let status = CommandStatus { state: *state, message: message.clone(), handled_time: Some(seen.now) };
+            let status = serde_json::to_value(status).map_err(|e| Refusal::Invalid(e.to_string()))?;
+            let seen = Seen { uid: uid.clone(), version: at.clone() };
+            let target = Target::named::<Command>(&hand.namespace, command);
+            Ok(vec![hands.writer.apply_status(&target, &seen, &status).await?])
+        }
     }
 }
 
@@ -119,24 +143,93 @@ impl Hand<'_> {
         if asked { Ok(()) } else { Err(Refusal::Stale) }
     }
 
+    /// From the cache; one that exists already (`serviceRef`) may not be in it before our first write.
+    async fn service(&self, name: &str, referred: bool) -> Result<Arc<Service>, Refusal> {
+        match self.hands.caches.services.get(&self.namespace, name) {
+            Some(cached) => Ok(cached),
+            None if referred => {
+                let services: Api<Service> = Api::namespaced(self.hands.client.clone(), &self.namespace);
+                let found = services.get_opt(name).await.map_err(|e| refusal(&e))?;
+                found.map(Arc::new).ok_or(Refusal::Stale)
+            }
+            None => Err(Refusal::Stale),
+        }
+    }
+
+    /// A revision answers at the ports that the live Service has, or will have.
+    async fn revision_ports(&self) -> Result<Vec<Value>, Refusal> {
+        let Some(existing) = &self.rollout.spec.service_ref else { return Ok(bodies::ports(self.rollout.spec.ports())) };
+        let service = self.service(&existing.name, true).await?;
+        let ports = service.spec.as_ref().and_then(|s| s.ports.clone()).unwrap_or_default();
+        let plain = ports.into_iter().map(|port| json!(ServicePort { node_port: None, ..port }));
+        Ok(plain.collect())
+    }
+
     async fn record(&self, at: &Version, next: &Record, select: Option<&Selects>) -> Result<Vec<Written>, Refusal> {
-        let name = self.rollout.name_any();
-        let service = self.hands.caches.services.get(&self.namespace, &name).ok_or(Refusal::Stale)?;
+        let name = self.rollout.live_service();
+        let referred = self.rollout.spec.service_ref.is_some();
+        let service = self.service(name, referred).await?;
         let mut ops = Ops::new().annotate(&service.metadata, [(names::ANNOTATION_SWITCH, Some(text(next)?))]);
+        if referred {
+            ops = self.ours(ops, &service, names::ROLE_LIVE);
+        }
         if let Some(select) = select {
-            let revision = match select {
-                Selects::Revision(revision) => Some(*revision),
-                Selects::Nobody => None,
-                Selects::Foreign(_) => return Err(Refusal::Invalid("a selector that is not ours".to_owned())),
-            };
-            ops = ops.set(&["spec", "selector"], json!(bodies::selector(&name, revision)));
-            if let Some(ports) = revision.map(|r| self.ports(r, &service)).transpose()?.flatten() {
+            let revision = selected(select)?;
+            ops = ops.set(&["spec", "selector"], json!(bodies::selector(&self.rollout.name_any(), revision)));
+            if let Some(revision) = revision.filter(|_| !referred)
+                && let Some(ports) = self.ports(revision, &service)?
+            {
                 ops = ops.set(&["spec", "ports"], ports);
             }
         }
         let seen = Seen { uid: service.uid().unwrap_or_default(), version: at.clone() };
+        let target = Target::named::<Service>(&self.namespace, name);
+        Ok(vec![self.hands.writer.patch(&target, &seen, ops).await?])
+    }
+
+    /// The labels by which an existing Service and its slices are watched, where they are not there yet.
+    fn ours(&self, ops: Ops, service: &Service, role: &str) -> Ops {
+        let labels = [
+            (names::LABEL_ROLLOUT, self.rollout.name_any()),
+            (names::LABEL_OWNER_UID, self.rollout.uid().unwrap_or_default()),
+            (names::LABEL_ROLE, role.to_owned()),
+        ];
+        let missing = labels.into_iter().filter(|(key, value)| service.labels().get(*key) != Some(value));
+        let missing: Vec<_> = missing.map(|(key, value)| (key, Some(value))).collect();
+        if missing.is_empty() { ops } else { ops.label(&service.metadata, missing) }
+    }
+
+    async fn preview(&self, at: &Version, select: &Selects) -> Result<Vec<Written>, Refusal> {
+        let order = self.rollout.spec.preview.as_ref().ok_or(Refusal::Stale)?;
+        let (name, referred) = (self.rollout.preview_service().unwrap_or_default(), order.service_ref.is_some());
+        let service = self.service(&name, referred).await?;
+        let selector = bodies::selector(&self.rollout.name_any(), selected(select)?);
+        let mut ops = Ops::new().set(&["spec", "selector"], json!(selector));
+        if referred {
+            ops = self.ours(ops, &service, names::ROLE_PREVIEW);
+        }
+        let seen = Seen { uid: service.uid().unwrap_or_default(), version: at.clone() };
         let target = Target::named::<Service>(&self.namespace, &name);
         Ok(vec![self.hands.writer.patch(&target, &seen, ops).await?])
+    }
+
+    /// The Job of a check, of the template that the revision really has.
+    async fn check(&self, revision: Revision, job: &JobKey) -> Result<Vec<Written>, Refusal> {
+        let name = bodies::revision_name(self.rollout, revision);
+        let deployment = self.hands.caches.deployments.get(&self.namespace, &name).ok_or(Refusal::Stale)?;
+        let template = deployment.spec.as_ref().map(|s| json!(s.template)).unwrap_or_default();
+        let checks = &self.rollout.spec.checks;
+        let list = match job.moment {
+            Moment::Preview => &checks.preview,
+            Moment::Live => &checks.live,
+        };
+        let order = list.iter().find(|c| c.name == job.name).and_then(|c| c.job.as_ref()).ok_or(Refusal::Stale)?;
+        let run = check::Run { revision, moment: job.moment, check: &job.name, under: job.under.as_str() };
+        let body = check::job(self.rollout, &template, run, order).ok_or_else(|| {
+            let container = &order.from_container;
+            Refusal::Invalid(format!("check {}: {name} has no container {container}", job.name))
+        })?;
+        self.create(&Target::named::<Job>(&self.namespace, &check::job_name(self.rollout, run)), &body).await
     }
 
     /// Ports belong to the revision: they stand on its own Service, and go live in the same patch as its selector.
@@ -165,7 +258,7 @@ impl Hand<'_> {
         for service in services.items.iter().filter(|s| s.name_any() != own) {
             let selector = service.spec.as_ref().and_then(|s| s.selector.clone()).unwrap_or_default();
             let selects = !selector.is_empty() && selector.iter().all(|(k, v)| labels.get(k) == Some(v));
-            if selects && service.name_any() == self.rollout.name_any() {
+            if selects && service.name_any() == self.rollout.live_service() {
                 return Err(Refusal::Stale);
             }
             if selects {
@@ -175,9 +268,11 @@ impl Hand<'_> {
                 )));
             }
         }
-        let live = format!("kubernetes.io/service-name={}", self.rollout.name_any());
+        let ours = [Some(self.rollout.live_service().to_owned()), self.rollout.preview_service()];
+        let ours: Vec<String> = ours.into_iter().flatten().collect();
+        let named = format!("kubernetes.io/service-name in ({})", ours.join(", "));
         let slices: Api<EndpointSlice> = Api::namespaced(self.hands.client.clone(), &self.namespace);
-        let slices = slices.list(&ListParams::default().labels(&live)).await.map_err(|e| refusal(&e))?;
+        let slices = slices.list(&ListParams::default().labels(&named)).await.map_err(|e| refusal(&e))?;
         let prefix = format!("{own}-");
         let mut pods =
             slices.items.iter().flat_map(|s| &s.endpoints).filter_map(|e| e.target_ref.as_ref()?.name.as_ref());
@@ -207,6 +302,15 @@ impl Hand<'_> {
         }
         let target = Target::named::<Service>(&self.namespace, &name);
         Ok(vec![self.hands.writer.delete(&target, &Seen::of(service.as_ref())).await?])
+    }
+}
+
+/// Of selectors only what is ours is ever written.
+fn selected(select: &Selects) -> Result<Option<Revision>, Refusal> {
+    match select {
+        Selects::Revision(revision) => Ok(Some(*revision)),
+        Selects::Nobody => Ok(None),
+        Selects::Foreign(_) => Err(Refusal::Invalid("a selector that is not ours".to_owned())),
     }
 }
 

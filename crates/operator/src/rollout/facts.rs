@@ -7,21 +7,17 @@ use k8s_openapi::api::{
     discovery::v1::{Endpoint, EndpointSlice},
 };
 use kube::ResourceExt;
-use switchyard_api::{Pipeline, Revision, Rollout, Timestamp, names, rollout::ReleaseRef};
+use switchyard_api::{Pipeline, Revision, Timestamp, command::CommandType, names, rollout::ReleaseRef};
 use switchyard_decide::{
     Version,
-    rollout::{Deployment, Offer, OfferedRelease, Record, Seen, Selects, Service},
+    rollout::{Command, CommandOrder, Deployment, Offer, OfferedRelease, Seen},
 };
 
-use super::Children;
+use super::{Children, checks};
 use crate::pods;
 
 /// The label by which a slice names its Service (Kubernetes, EndpointSlices).
 const SERVICE_NAME: &str = "kubernetes.io/service-name";
-
-pub fn record(service: &K8sService) -> Option<Record> {
-    serde_json::from_str(service.annotations().get(names::ANNOTATION_SWITCH)?).ok()
-}
 
 /// What a Pipeline offers: the release of the environment that names this Rollout.
 pub fn offer(pipeline: &Pipeline, namespace: &str, name: &str) -> Offer {
@@ -45,7 +41,7 @@ pub fn offer(pipeline: &Pipeline, namespace: &str, name: &str) -> Offer {
     }
 }
 
-pub fn revision(rollout: &Rollout, revision: Revision, uid: &str, children: &Children) -> Seen {
+pub fn revision(revision: Revision, uid: &str, children: &Children) -> Seen {
     let of = |labels: &BTreeMap<String, String>| {
         labels.get(names::LABEL_REVISION).map(String::as_str) == Some(revision.as_str())
     };
@@ -67,7 +63,9 @@ pub fn revision(rollout: &Rollout, revision: Revision, uid: &str, children: &Chi
         }),
         exposed: service.is_some(),
         ready: service.map_or(0, |s| ready(s, &pods, children)),
-        problem: problem(deployment.map(AsRef::as_ref), &pods, rollout),
+        problem: problem(deployment.map(AsRef::as_ref), &pods),
+        addresses: service.map_or_else(Vec::new, |s| checks::addresses(s, &pods, children)),
+        jobs: checks::jobs(revision, uid, children),
         conflict,
     }
 }
@@ -95,18 +93,18 @@ fn current(
     seen && settled && scaled
 }
 
-fn slices<'a>(service: &str, children: &'a Children) -> impl Iterator<Item = &'a EndpointSlice> {
+pub fn slices<'a>(service: &str, children: &'a Children) -> impl Iterator<Item = &'a EndpointSlice> {
     let service = service.to_owned();
     let named = move |s: &&EndpointSlice| s.labels().get(SERVICE_NAME) == Some(&service);
     children.slices.iter().map(AsRef::as_ref).filter(named)
 }
 
 /// An endpoint is ready when it says so or says nothing (`discovery/v1` EndpointConditions).
-fn is_ready(endpoint: &Endpoint) -> bool {
+pub fn is_ready(endpoint: &Endpoint) -> bool {
     endpoint.conditions.as_ref().and_then(|c| c.ready).unwrap_or(true)
 }
 
-fn pod_uid(endpoint: &Endpoint) -> Option<&String> {
+pub fn pod_uid(endpoint: &Endpoint) -> Option<&String> {
     endpoint.target_ref.as_ref()?.uid.as_ref()
 }
 
@@ -134,72 +132,33 @@ fn ready(service: &K8sService, pods: &[&Pod], children: &Children) -> i32 {
 }
 
 /// Why a pod is not ready, most telling first.
-fn problem(
-    deployment: Option<&k8s_openapi::api::apps::v1::Deployment>,
-    pods: &[&Pod],
-    rollout: &Rollout,
-) -> Option<String> {
+fn problem(deployment: Option<&k8s_openapi::api::apps::v1::Deployment>, pods: &[&Pod]) -> Option<String> {
     let failing = deployment.and_then(|d| {
         let conditions = d.status.as_ref()?.conditions.as_ref()?;
         let failure = conditions.iter().find(|c| c.type_ == "ReplicaFailure" && c.status == "True")?;
         failure.message.clone()
     });
-    let _ = rollout;
     failing.or_else(|| pods.iter().find_map(|p| pods::problem(p)))
 }
 
-pub fn service(service: &K8sService, uid: &str, name: &str, children: &Children) -> Service {
-    let record = record(service);
-    let selector = service.spec.as_ref().and_then(|s| s.selector.clone()).unwrap_or_default();
-    let selects = selects(&selector, name);
-    let revisions: BTreeMap<&String, Revision> = children
-        .pods
-        .iter()
-        .filter_map(|p| Some((p.metadata.uid.as_ref()?, p.labels().get(names::LABEL_REVISION)?.parse().ok()?)))
-        .collect();
-    let mut listed: BTreeMap<Revision, i32> = BTreeMap::new();
-    let mut strangers: i32 = 0;
-    for endpoint in slices(&service.name_any(), children).flat_map(|s| &s.endpoints) {
-        match pod_uid(endpoint).and_then(|uid| revisions.get(uid)) {
-            // Of what is selected only ready endpoints count; of anything else each one that is still listed.
-            Some(r) if selects == Selects::Revision(*r) && !is_ready(endpoint) => {}
-            Some(r) => {
-                let count = listed.entry(*r).or_default();
-                *count = count.saturating_add(1);
-            }
-            None => strangers = strangers.saturating_add(1),
-        }
-    }
-    Service {
-        version: Version::new(service.resource_version().unwrap_or_default()),
-        foreign: foreign(service, uid, record.as_ref()),
-        record,
-        selects,
-        listed,
-        strangers,
-    }
-}
-
-fn selects(selector: &BTreeMap<String, String>, name: &str) -> Selects {
-    let ours = selector.len() == 2 && selector.get(names::LABEL_ROLLOUT).map(String::as_str) == Some(name);
-    let revision = selector.get(names::LABEL_REVISION).filter(|_| ours);
-    match revision.map(String::as_str) {
-        Some(names::NOBODY) => Selects::Nobody,
-        Some(text) => text.parse().map_or_else(|_| Selects::Foreign(text.to_owned()), Selects::Revision),
-        None => Selects::Foreign(selector.iter().map(|(k, v)| format!("{k}={v}")).collect::<Vec<_>>().join(",")),
-    }
-}
-
-/// Whose the Service is, if not this Rollout's.
-fn foreign(service: &K8sService, uid: &str, record: Option<&Record>) -> Option<String> {
-    let owner = record.map(|r| r.owner.as_str()).filter(|o| !o.is_empty());
-    let labelled = service.labels().get(names::LABEL_OWNER_UID).map(String::as_str);
-    if service.metadata.deletion_timestamp.is_some() {
-        return Some("is being deleted".to_owned());
-    }
-    match owner.or(labelled) {
-        Some(owner) if owner == uid => None,
-        Some(owner) => Some(format!("belongs to another Rollout (uid {owner}): delete it, or choose another name")),
-        None => Some("was not made by this Rollout: delete it, or choose another name".to_owned()),
-    }
+/// What a person ordered, where it was not answered yet. One that lacks its revision is refused at apply.
+pub fn command(command: &switchyard_api::Command) -> Option<Command> {
+    let spec = &command.spec;
+    let order = match (spec.kind, spec.revision) {
+        (CommandType::Promote, Some(revision)) => CommandOrder::Promote(revision),
+        (CommandType::Abort, Some(revision)) => CommandOrder::Abort(revision),
+        (CommandType::Retry, Some(revision)) => CommandOrder::Retry(revision),
+        (CommandType::RollbackTo, Some(revision)) => CommandOrder::RollbackTo(revision),
+        (CommandType::Resume, _) => CommandOrder::Resume,
+        (CommandType::Promote | CommandType::Abort | CommandType::Retry | CommandType::RollbackTo, None) => return None,
+    };
+    let answered = command.status.as_ref().is_some_and(|s| s.state.is_final());
+    (!answered).then(|| Command {
+        uid: command.uid().unwrap_or_default(),
+        name: command.name_any(),
+        version: Version::new(command.resource_version().unwrap_or_default()),
+        order,
+        user: spec.user.clone(),
+        reason: spec.reason.clone(),
+    })
 }

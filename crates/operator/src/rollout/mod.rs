@@ -1,7 +1,9 @@
 //! Rollout: what is seen of one, and what is done to it.
 
 mod apply;
+mod checks;
 mod facts;
+mod services;
 #[cfg(test)]
 mod tests;
 
@@ -33,6 +35,7 @@ pub struct RolloutHands {
 }
 
 /// The objects of one Rollout, from the caches or read live.
+#[derive(Default)]
 pub struct Children {
     pub deployments: Vec<Arc<Deployment>>,
     pub services: Vec<Arc<Service>>,
@@ -41,6 +44,9 @@ pub struct Children {
     pub pipelines: BTreeMap<String, Arc<Pipeline>>,
     /// Read only where a switch depends on them.
     pub replica_sets: Option<Vec<ReplicaSet>>,
+    pub check_jobs: Vec<Arc<Job>>,
+    pub check_pods: Vec<Arc<Pod>>,
+    pub commands: Vec<Arc<Guarded<Command>>>,
 }
 
 impl Hands for RolloutHands {
@@ -66,7 +72,8 @@ impl Hands for RolloutHands {
             return Ok(Some((cached, None)));
         }
         let (namespace, name) = own(cached.as_ref());
-        let services = self.list(&namespace, &of_rollout(&name)).await?;
+        let mut services = self.list(&namespace, &of_rollout(&name)).await?;
+        self.refer(&cached, &mut services).await?;
         let api: Api<Rollout> = Api::namespaced(self.client.clone(), &namespace);
         Ok(api.get_opt(&name).await?.map(|rollout| (Arc::new(rollout), Some(services))))
     }
@@ -79,7 +86,7 @@ impl Hands for RolloutHands {
     ) -> Result<Observed, Blind> {
         let children = match services {
             Some(services) => self.live(object, services).await?,
-            None => self.cached(object),
+            None => self.cached(object).await?,
         };
         Ok(self.facts(object, known, &children))
     }
@@ -98,26 +105,44 @@ impl RolloutHands {
     /// While a candidate stands, or nothing is live by the record (also: it is lost), an old view could switch to what is
     /// no longer wanted.
     fn delicate(&self, rollout: &Rollout) -> bool {
-        let (namespace, name) = own(rollout);
-        let Some(service) = self.caches.services.get(&namespace, &name) else { return false };
-        facts::record(&service).is_none_or(|r| r.candidate.is_some() || r.live.is_none())
+        let (namespace, _) = own(rollout);
+        let Some(service) = self.caches.services.get(&namespace, rollout.live_service()) else { return false };
+        services::record(&service).is_none_or(|r| r.candidate.is_some() || r.live.is_none())
     }
 
-    fn cached(&self, rollout: &Rollout) -> Children {
+    /// Services that exist already have our label only from the first write on: until then they are read live.
+    async fn refer(&self, rollout: &Rollout, services: &mut Vec<Arc<Service>>) -> Result<(), Blind> {
+        let preview = rollout.spec.preview.as_ref().and_then(|p| p.service_ref.as_ref());
+        for reference in rollout.spec.service_ref.iter().chain(preview) {
+            if services.iter().all(|s| s.name_any() != reference.name) {
+                let api: Api<Service> = Api::namespaced(self.client.clone(), &own(rollout).0);
+                services.extend(api.get_opt(&reference.name).await?.map(Arc::new));
+            }
+        }
+        Ok(())
+    }
+
+    async fn cached(&self, rollout: &Rollout) -> Result<Children, Blind> {
         let (namespace, name) = own(rollout);
         let labelled = |labels: &BTreeMap<String, String>| labels.get(names::LABEL_ROLLOUT) == Some(&name);
         let pipelines = named_pipelines(rollout).into_iter().filter_map(|key| {
             let found = self.caches.pipelines.get(&key.0, &key.1)?;
             Some((format!("{}/{}", key.0, key.1), Arc::new(found.0.clone().ok()?)))
         });
-        Children {
+        let checks = |labels: &BTreeMap<String, String>| labels.get(names::LABEL_CHECK) == Some(&name);
+        let mut services = self.caches.services.within(&namespace, |o| labelled(o.labels()));
+        self.refer(rollout, &mut services).await?;
+        Ok(Children {
             deployments: self.caches.deployments.within(&namespace, |o| labelled(o.labels())),
-            services: self.caches.services.within(&namespace, |o| labelled(o.labels())),
+            services,
             slices: self.caches.slices.within(&namespace, |o| labelled(o.labels())),
             pods: self.caches.pods.within(&namespace, |o| labelled(o.labels())),
             pipelines: pipelines.collect(),
             replica_sets: None,
-        }
+            check_jobs: self.caches.check_jobs.within(&namespace, |o| checks(o.labels())),
+            check_pods: self.caches.check_pods.within(&namespace, |o| checks(o.labels())),
+            commands: self.caches.commands.within(&namespace, |_| true),
+        })
     }
 
     /// Past every cache: what goes with Services that were read before the Rollout.
@@ -137,7 +162,21 @@ impl RolloutHands {
         let slices = self.list(&namespace, &params).await?;
         let pods = self.list(&namespace, &params).await?;
         let replica_sets = Some(replica_sets.into_iter().map(|r| r.as_ref().clone()).collect());
-        Ok(Children { deployments, services, slices, pods, pipelines, replica_sets })
+        let checks = ListParams::default().labels(&format!("{}={name}", names::LABEL_CHECK));
+        let check_jobs = self.list(&namespace, &checks).await?;
+        let check_pods = self.list(&namespace, &checks).await?;
+        let commands = self.list(&namespace, &ListParams::default()).await?;
+        Ok(Children {
+            deployments,
+            services,
+            slices,
+            pods,
+            pipelines,
+            replica_sets,
+            check_jobs,
+            check_pods,
+            commands,
+        })
     }
 
     async fn list<K>(&self, namespace: &str, params: &ListParams) -> Result<Vec<Arc<K>>, Blind>
@@ -157,7 +196,14 @@ impl RolloutHands {
         let uid = rollout.uid().unwrap_or_default();
         let offers =
             children.pipelines.iter().map(|(key, p)| (key.clone(), facts::offer(p, &namespace, &name))).collect();
-        let service = children.services.iter().find(|s| s.name_any() == name);
+        let find = |name: &str| children.services.iter().find(|s| s.name_any() == name);
+        let owner = |referred| services::Owner { uid: &uid, rollout: &name, referred };
+        let service = find(rollout.live_service()).map(|s| {
+            services::live(s, owner(rollout.spec.service_ref.is_some()), children)
+        });
+        let previews_existing = rollout.spec.preview.as_ref().is_some_and(|p| p.service_ref.is_some());
+        let preview = rollout.preview_service().and_then(|name| Some(services::preview(find(&name)?, owner(previews_existing))));
+        let commands = commands::of(&uid, &children.commands).into_iter().filter_map(facts::command).collect();
         let revisions: BTreeSet<Revision> = children
             .deployments
             .iter()
@@ -166,16 +212,20 @@ impl RolloutHands {
             .filter_map(|labels| labels.get(names::LABEL_REVISION)?.parse().ok())
             .collect();
         let seen: BTreeMap<Revision, Seen> =
-            revisions.into_iter().map(|r| (r, facts::revision(rollout, r, &uid, children))).collect();
+            revisions.into_iter().map(|r| (r, facts::revision(r, &uid, children))).collect();
         Observed {
             now: known.now,
             started: self.started,
             name: full,
-            order: Order::parse(&rollout.spec, &namespace),
+            service_name: rollout.live_service().to_owned(),
+            order: Order::parse(rollout, &namespace),
             memory: Self::status(rollout).memory,
             offers,
             revisions: seen,
-            service: service.map(|s| facts::service(s, &uid, &name, children)),
+            service,
+            preview,
+            commands,
+            answers: known.answers,
             refused: known.refused,
             uid,
         }
