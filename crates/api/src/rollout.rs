@@ -364,4 +364,3 @@ pub enum DeletionPolicy {
     Delete,
     Orphan,
 }
-

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use switchyard_api::{Duration, Timestamp};
 
 pub mod build;
+pub mod command;
 pub mod pairs;
 pub mod pipeline;
 pub mod rollout;
@@ -90,11 +91,7 @@ pub enum Unreachable {
 impl Unreachable {
     pub fn message(&self) -> &str {
         match self {
-            Self::Secret(m)
-            | Self::Credentials(m)
-            | Self::Missing(m)
-            | Self::Network(m)
-            | Self::Inconclusive(m) => m,
+            Self::Secret(m) | Self::Credentials(m) | Self::Missing(m) | Self::Network(m) | Self::Inconclusive(m) => m,
         }
     }
 }
@@ -102,9 +99,15 @@ impl Unreachable {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Measured {
     Digest(switchyard_api::Digest),
-    Head { branch: String, commit: switchyard_api::CommitId },
+    Head {
+        branch: String,
+        commit: switchyard_api::CommitId,
+    },
     /// One measurement of a check, in a sentence for people.
-    Checked { passed: bool, said: String },
+    Checked {
+        passed: bool,
+        said: String,
+    },
 }
 
 /// What the API server said to a write: a fact for the next decision.

@@ -10,7 +10,11 @@ use k8s_openapi::api::{
     discovery::v1::EndpointSlice,
 };
 use kube::{Client, Resource, ResourceExt, runtime::watcher};
-use switchyard_api::{Build, Pipeline, Rollout, names};
+use switchyard_api::{
+    Build, Command, Pipeline, Rollout,
+    command::{TargetKind, TargetRef},
+    names,
+};
 use switchyard_cluster::{
     caches::{Cache, Cached, Feed, Guarded, ManagedFields, Scope, feed},
     target::{Seen, Written},
@@ -25,6 +29,7 @@ pub struct Caches {
     pub pipelines: Cache<Guarded<Pipeline>>,
     pub builds: Cache<Guarded<Build>>,
     pub rollouts: Cache<Guarded<Rollout>>,
+    pub commands: Cache<Guarded<Command>>,
     pub jobs: Cache<Job>,
     /// Of build Jobs.
     pub build_pods: Cache<Pod>,
@@ -44,14 +49,28 @@ pub enum Due {
     Pipeline(Key),
     Build(Key),
     Rollout(Key),
+    /// A look at all Commands.
+    Commands,
 }
+
+/// A watch failed. It has been waited for already, and goes on.
+#[derive(Debug, thiserror::Error)]
+#[error("watch {what}: {error}")]
+pub struct Unwatched {
+    pub what: &'static str,
+    error: watcher::Error,
+}
+
+/// Whose round is due, as long as the stream is polled.
+pub type Dues = BoxStream<'static, Result<Vec<Due>, Unwatched>>;
 
 impl Caches {
     /// The caches, and the stream that feeds them and says whose round is due. It must be polled.
-    pub fn new(client: &Client, scope: &Scope) -> (Self, BoxStream<'static, Result<Vec<Due>, watcher::Error>>) {
+    pub fn new(client: &Client, scope: &Scope) -> (Self, Dues) {
         let pipelines: Feed<Guarded<Pipeline>> = feed(client, scope, None, ManagedFields::Drop);
         let builds: Feed<Guarded<Build>> = feed(client, scope, None, ManagedFields::Drop);
         let rollouts: Feed<Guarded<Rollout>> = feed(client, scope, None, ManagedFields::Drop);
+        let commands: Feed<Guarded<Command>> = feed(client, scope, None, ManagedFields::Drop);
         let jobs: Feed<Job> = feed(client, scope, Some(names::LABEL_BUILD), ManagedFields::Drop);
         let build_pods: Feed<Pod> = feed(client, scope, Some(names::LABEL_BUILD), ManagedFields::Drop);
         let check_jobs: Feed<Job> = feed(client, scope, Some(names::LABEL_CHECK), ManagedFields::Drop);
@@ -65,6 +84,7 @@ impl Caches {
             pipelines: pipelines.cache,
             builds: builds.cache,
             rollouts: rollouts.cache,
+            commands: commands.cache,
             jobs: jobs.cache,
             build_pods: build_pods.cache,
             check_jobs: check_jobs.cache,
@@ -76,30 +96,37 @@ impl Caches {
         };
         let all = Arc::new(caches.clone());
         let streams = [
-            due(pipelines.touched, Arc::clone(&all), |all, o| {
+            due("pipelines", pipelines.touched, Arc::clone(&all), |all, o| {
                 let name = own(o);
                 let mut due: Vec<Due> = all.rollouts_of(&name).into_iter().map(Due::Rollout).collect();
                 due.push(Due::Pipeline(name));
                 due
             }),
-            due(builds.touched, Arc::clone(&all), |_, o| {
+            due("builds", builds.touched, Arc::clone(&all), |_, o| {
                 let pipeline = labelled(o, names::LABEL_PIPELINE).map(Due::Pipeline);
                 pipeline.into_iter().chain([Due::Build(own(o))]).collect()
             }),
-            due(rollouts.touched, Arc::clone(&all), |_, o| {
+            due("rollouts", rollouts.touched, Arc::clone(&all), |all, o| {
                 let pipelines = o.0.as_ref().map(named_pipelines).unwrap_or_default();
-                pipelines.into_iter().map(Due::Pipeline).chain([Due::Rollout(own(o))]).collect()
+                let key = own(o);
+                // Commands for one that is gone are nobody's.
+                let gone = all.rollouts.get(&key.0, &key.1).is_none_or(|now| now.meta().uid != o.meta().uid);
+                let orphans = gone.then_some(Due::Commands);
+                pipelines.into_iter().map(Due::Pipeline).chain(orphans).chain([Due::Rollout(key)]).collect()
             }),
-            due(jobs.touched, Arc::clone(&all), |_, o| {
+            due("commands", commands.touched, Arc::clone(&all), |_, o| of_command(o)),
+            due("jobs", jobs.touched, Arc::clone(&all), |_, o| {
                 labelled(o, names::LABEL_BUILD).map(Due::Build).into_iter().collect()
             }),
-            due(build_pods.touched, Arc::clone(&all), |_, o| {
+            due("pods of builds", build_pods.touched, Arc::clone(&all), |_, o| {
                 labelled(o, names::LABEL_BUILD).map(Due::Build).into_iter().collect()
             }),
-            due(pods.touched, Arc::clone(&all), of_rollout),
-            due(deployments.touched, Arc::clone(&all), of_rollout),
-            due(services.touched, Arc::clone(&all), of_rollout),
-            due(slices.touched, all, of_rollout),
+            due("jobs of checks", check_jobs.touched, Arc::clone(&all), of_check),
+            due("pods of checks", check_pods.touched, Arc::clone(&all), of_check),
+            due("pods", pods.touched, Arc::clone(&all), of_rollout),
+            due("deployments", deployments.touched, Arc::clone(&all), of_rollout),
+            due("services", services.touched, Arc::clone(&all), of_rollout),
+            due("endpointslices", slices.touched, all, of_rollout),
         ];
         (caches, futures::stream::select_all(streams).boxed())
     }
@@ -109,6 +136,7 @@ impl Caches {
             ("pipelines", self.pipelines.ready()),
             ("builds", self.builds.ready()),
             ("rollouts", self.rollouts.ready()),
+            ("commands", self.commands.ready()),
             ("jobs", self.jobs.ready()),
             ("pods of builds", self.build_pods.ready()),
             ("jobs of checks", self.check_jobs.ready()),
@@ -128,10 +156,18 @@ impl Caches {
             "Pipeline" => self.pipelines.seen(namespace, name),
             "Build" => self.builds.seen(namespace, name),
             "Rollout" => self.rollouts.seen(namespace, name),
+            "Command" => self.commands.seen(namespace, name),
             "Job" => self.jobs.seen(namespace, name).or_else(|| self.check_jobs.seen(namespace, name)),
             "Deployment" => self.deployments.seen(namespace, name),
             "Service" => self.services.seen(namespace, name),
             _ => None,
+        }
+    }
+
+    /// The uid of the object that has the target's name, read or not.
+    pub fn uid_of(&self, namespace: &str, target: &TargetRef) -> Option<String> {
+        match target.kind {
+            TargetKind::Rollout => self.rollouts.get(namespace, &target.name)?.meta().uid.clone(),
         }
     }
 
@@ -141,6 +177,28 @@ impl Caches {
         let named = all.iter().filter(|r| r.0.as_ref().is_ok_and(|r| named_pipelines(r).contains(pipeline)));
         named.map(|r| own(r.as_ref())).collect()
     }
+}
+
+/// The target's round, and a look at the Command itself, should nobody take it up.
+fn of_command(object: &Guarded<Command>) -> Vec<Due> {
+    let (namespace, name) = own(object);
+    match &object.0 {
+        Ok(command) => {
+            let target = &command.spec.target_ref;
+            let due = match target.kind {
+                TargetKind::Rollout => Due::Rollout((namespace, target.name.clone())),
+            };
+            vec![due, Due::Commands]
+        }
+        Err(why) => {
+            tracing::error!(kind = "command", namespace, name, why = why.error, "object cannot be read");
+            Vec::new()
+        }
+    }
+}
+
+fn of_check<K: Resource>(_: &Caches, object: &K) -> Vec<Due> {
+    labelled(object, names::LABEL_CHECK).map(Due::Rollout).into_iter().collect()
 }
 
 fn of_rollout<K: Resource>(_: &Caches, object: &K) -> Vec<Due> {
@@ -155,11 +213,14 @@ pub fn named_pipelines(rollout: &Rollout) -> BTreeSet<Key> {
 }
 
 fn due<K: Cached>(
+    what: &'static str,
     touched: BoxStream<'static, Result<K, watcher::Error>>,
     caches: Arc<Caches>,
     of: impl Fn(&Caches, &K) -> Vec<Due> + Send + 'static,
-) -> BoxStream<'static, Result<Vec<Due>, watcher::Error>> {
-    touched.map(move |object| Ok(of(&caches, &object?))).boxed()
+) -> Dues {
+    touched
+        .map(move |object| object.map(|object| of(&caches, &object)).map_err(|error| Unwatched { what, error }))
+        .boxed()
 }
 
 pub fn own<K: Resource>(object: &K) -> Key {
@@ -173,9 +234,9 @@ fn labelled<K: Resource>(object: &K, label: &str) -> Option<Key> {
 
 /// Keeps the stream running for as long as the process lives.
 pub async fn pump<F: Future<Output = ()>>(
-    mut stream: BoxStream<'static, Result<Vec<Due>, watcher::Error>>,
+    mut stream: Dues,
     mut wake: impl FnMut(Due) -> F,
-    mut failed: impl FnMut(&watcher::Error),
+    mut failed: impl FnMut(&Unwatched),
 ) {
     while let Some(touched) = stream.next().await {
         match touched {

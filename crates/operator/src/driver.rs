@@ -404,7 +404,7 @@ fn record<K: Kind>(key: &Key, seen: &K::Observed, decision: &Decision<K>) {
 }
 
 /// No wait here is so long that the clock could not tell it; if one were, at once is the safe reading.
-fn after(wait: Duration) -> Instant {
+pub fn after(wait: Duration) -> Instant {
     let now = Instant::now();
     now.checked_add(wait).unwrap_or(now)
 }

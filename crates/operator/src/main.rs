@@ -3,6 +3,7 @@
 mod ask;
 mod build;
 mod caches;
+mod commands;
 mod driver;
 mod http;
 mod leadership;

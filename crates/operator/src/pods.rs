@@ -9,6 +9,12 @@ pub fn is_ready(pod: &Pod) -> bool {
     ready && pod.metadata.deletion_timestamp.is_none()
 }
 
+/// The exit code of the first container that failed.
+pub fn exit_code(pod: &Pod) -> Option<i32> {
+    let ended = containers(pod).filter_map(|c| Some(c.state.as_ref()?.terminated.as_ref()?.exit_code));
+    ended.into_iter().find(|code| *code != 0)
+}
+
 /// Nothing of it will run again.
 pub fn has_ended(pod: &Pod) -> bool {
     let phase = pod.status.as_ref().and_then(|s| s.phase.as_deref());

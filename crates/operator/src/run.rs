@@ -13,6 +13,7 @@ use crate::{
     ask::{AskGit, AskRegistry, Secrets},
     build::BuildHands,
     caches::{Caches, Due, Key, pump},
+    commands::Sweeper,
     driver::{Hands, Shell, now},
     http::{self, Health},
     leadership::{End, Signals, Stop, lead},
@@ -115,7 +116,14 @@ async fn work_on(
         Nobody,
         Arc::clone(&metrics),
     ));
+    let commands = Sweeper {
+        client: client.clone(),
+        caches: caches.clone(),
+        writer: writer("command"),
+        due: Arc::new(Queue::new()),
+    };
     let queues = (Arc::clone(&pipelines.queue), Arc::clone(&builds.queue), Arc::clone(&rollouts.queue));
+    let sweeps = Arc::clone(&commands.due);
     let told = Arc::clone(&metrics);
     let pump = pump(
         stream,
@@ -124,12 +132,13 @@ async fn work_on(
                 Due::Pipeline(key) => queues.0.wake(key, Instant::now()),
                 Due::Build(key) => queues.1.wake(key, Instant::now()),
                 Due::Rollout(key) => queues.2.wake(key, Instant::now()),
+                Due::Commands => sweeps.wake((), Instant::now()),
             }
             std::future::ready(())
         },
         move |error| {
             tracing::warn!(%error, "a watch failed, and goes on");
-            told.watch_error("any");
+            told.watch_error(error.what);
         },
     );
     let rounds = async {
@@ -142,7 +151,8 @@ async fn work_on(
         tokio::join!(
             turns(pipelines, &health, stop.clone()),
             turns(builds, &health, stop.clone()),
-            turns(rollouts, &health, stop)
+            turns(rollouts, &health, stop.clone()),
+            commands.run(stop)
         );
     };
     tokio::select! {

@@ -135,4 +135,3 @@ pub struct ReleaseRef {
     pub version: Option<String>,
     pub commit: CommitId,
 }
-

@@ -121,11 +121,7 @@ fn bounds(check: &Check) -> (i32, i32) {
 fn concluded(check: &Check, result: Option<&Measured>) -> Option<bool> {
     let (count, limit) = bounds(check);
     let result = result?;
-    if result.failed > limit {
-        Some(false)
-    } else {
-        (result.passed >= count).then_some(true)
-    }
+    if result.failed > limit { Some(false) } else { (result.passed >= count).then_some(true) }
 }
 
 /// Checks that are under way: each starts when every job listed before it has passed.
@@ -180,12 +176,7 @@ pub fn count(seen: &Observed, memory: &mut Memory) {
 }
 
 /// What the next measurement of a check said, if it was made.
-fn measurement(
-    seen: &Observed,
-    subject: &Subject,
-    check: &Check,
-    result: Option<&Measured>,
-) -> Option<(bool, String)> {
+fn measurement(seen: &Observed, subject: &Subject, check: &Check, result: Option<&Measured>) -> Option<(bool, String)> {
     if check.job.is_some() {
         return match seen.revisions.get(&subject.revision)?.jobs.get(&key(subject, check))? {
             JobState::Running(_) => None,
@@ -258,7 +249,9 @@ pub fn ask(seen: &Observed, memory: &Memory) -> BTreeMap<Question, Cadence> {
     open(seen, memory, &subject)
         .into_iter()
         .filter(|(check, result)| due(check, *result).is_none_or(|due| due <= seen.now))
-        .filter_map(|(check, result)| Some((question(seen, &subject, check, result)?, Cadence::Until(interval(check)?))))
+        .filter_map(|(check, result)| {
+            Some((question(seen, &subject, check, result)?, Cadence::Until(interval(check)?)))
+        })
         .collect()
 }
 

@@ -4,9 +4,7 @@ use switchyard_api::{
     Duration, Revision, Timestamp,
     check::Moment,
     condition::reason,
-    rollout::{
-        Failed, HistoryEntry, Mark, Memory, Outcome, Progress, ReleaseRef, Restored, Taken, Unlisted,
-    },
+    rollout::{Failed, HistoryEntry, Mark, Memory, Outcome, Progress, ReleaseRef, Restored, Taken, Unlisted},
 };
 
 use super::{

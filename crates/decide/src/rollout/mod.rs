@@ -30,7 +30,9 @@ use serde::{Deserialize, Serialize};
 pub use stage::Stage;
 use std::collections::BTreeMap;
 use switchyard_api::{
-    Revision, Timestamp, command::CommandState, condition,
+    Revision, Timestamp,
+    command::CommandState,
+    condition,
     rollout::{Memory, ReleaseRef, RolloutStatus},
 };
 

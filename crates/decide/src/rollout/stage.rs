@@ -144,12 +144,7 @@ fn place(seen: &Observed, memory: &Memory, record: &Record, goal: Revision) -> (
 
 /// The candidate's way: some pods, its checks, all pods, the time that it is to last, a person's word. None while it
 /// lacks pods.
-fn candidate(
-    seen: &Observed,
-    memory: &Memory,
-    record: &Record,
-    revision: Revision,
-) -> Option<(&'static str, Stage)> {
+fn candidate(seen: &Observed, memory: &Memory, record: &Record, revision: Revision) -> Option<(&'static str, Stage)> {
     let gated = gated(seen, memory) == Some(revision);
     if gated
         && let Some(subject) = checks::subject(seen, memory)
@@ -243,7 +238,11 @@ pub fn deadline(seen: &Observed, memory: &Memory) -> Option<Timestamp> {
     let delay =
         memory.confirmed.filter(|_| record.fallback.is_some()).zip(order).map(|(c, o)| c.time.plus(o.scale_down_delay));
     let soak = memory.good_since.zip(order).map(|(m, o)| m.time.plus(o.promote_after));
-    let kept = memory.failed.values().zip(std::iter::repeat(order)).filter_map(|(f, o)| Some(f.time.plus(o?.abort_scale_down_delay)));
+    let kept = memory
+        .failed
+        .values()
+        .zip(std::iter::repeat(order))
+        .filter_map(|(f, o)| Some(f.time.plus(o?.abort_scale_down_delay)));
     let drains =
         memory.unlisted.values().zip(std::iter::repeat(order)).filter_map(|(u, o)| Some(u.time.plus(o?.drain)));
     let contended = contended_until(seen, memory);
@@ -253,5 +252,11 @@ pub fn deadline(seen: &Observed, memory: &Memory) -> Option<Timestamp> {
         .filter(|r| seen.ready(*r) >= need(seen, *r) && seen.deployment(*r).is_some_and(|d| !d.current))
         .map(|_| seen.now.plus(LOOK_AGAIN));
     let check = checks::next(seen, memory);
-    [progress, unready, delay, contended, behind, soak, check].into_iter().flatten().chain(drains).chain(kept).filter(|t| *t > seen.now).min()
+    [progress, unready, delay, contended, behind, soak, check]
+        .into_iter()
+        .flatten()
+        .chain(drains)
+        .chain(kept)
+        .filter(|t| *t > seen.now)
+        .min()
 }

@@ -99,11 +99,7 @@ fn phase(stage: &Stage, seen: &Observed, memory: &Memory) -> Phase {
         Stage::Confirming(_) => Phase::Confirming,
         Stage::Blocked { .. } | Stage::Contended(_) | Stage::Stranded(_) => Phase::Degraded,
         Stage::Mistaken(_) | Stage::Awaiting(_) | Stage::Paused(_) | Stage::Keeping(..) | Stage::Settled(_) => {
-            if serves(seen) {
-                Phase::Healthy
-            } else {
-                Phase::Degraded
-            }
+            if serves(seen) { Phase::Healthy } else { Phase::Degraded }
         }
     }
 }
@@ -133,9 +129,14 @@ fn waiting_for(stage: &Stage, seen: &Observed, memory: &Memory) -> Vec<String> {
     let mut sentences = match stage {
         Stage::Blocked { message, .. } => vec![message.clone()],
         Stage::Starting => vec!["the live Service to be created".to_owned()],
-        Stage::Restoring => vec![format!("the selector of Service {} to be put right: somebody changed it", seen.service_name)],
+        Stage::Restoring => {
+            vec![format!("the selector of Service {} to be put right: somebody changed it", seen.service_name)]
+        }
         Stage::Contended(until) => {
-            vec![format!("somebody to stop changing the selector of Service {}; next try at {until}", seen.service_name)]
+            vec![format!(
+                "somebody to stop changing the selector of Service {}; next try at {until}",
+                seen.service_name
+            )]
         }
         Stage::Mistaken(_) => vec![],
         Stage::Awaiting(what) => vec![what.clone()],

@@ -97,10 +97,7 @@ impl From<&Observed> for Cluster {
                 foreign: p.foreign.clone(),
                 selects: p.selects.clone(),
             }),
-            commands: commands
-                .iter()
-                .map(|c| (c.uid.clone(), Command { order: c.clone(), answer: None }))
-                .collect(),
+            commands: commands.iter().map(|c| (c.uid.clone(), Command { order: c.clone(), answer: None })).collect(),
             answers: answers.clone(),
             children: revisions
                 .iter()

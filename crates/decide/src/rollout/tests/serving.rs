@@ -42,7 +42,8 @@ fn a_selector_is_put_right_before_anything_else() {
 
 #[test]
 fn a_strangers_service_is_never_touched() {
-    let foreign = |s: &mut crate::rollout::Service| s.foreign = Some(Foreign::Owned("belongs to Rollout cart".to_owned()));
+    let foreign =
+        |s: &mut crate::rollout::Service| s.foreign = Some(Foreign::Owned("belongs to Rollout cart".to_owned()));
     let rows = [
         rollout("shop").serving(foreign),
         rollout("shop").settled(A).wants(B).serving(foreign),
