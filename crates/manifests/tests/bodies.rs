@@ -8,7 +8,9 @@ mod objects;
 
 use std::{collections::BTreeSet, fs, path::PathBuf};
 
-use objects::{bodies, full_build, full_rollout, revision, settings, small_rollout, understood};
+use objects::{
+    bodies, full_build, full_rollout, live_service, revision, revision_service, settings, small_rollout, understood,
+};
 use serde_json::{Value, json};
 use switchyard_manifests::{
     build::{self, Step},
@@ -158,7 +160,7 @@ fn a_timeout_becomes_whole_seconds_that_kubernetes_accepts() {
 
 #[test]
 fn the_live_service_selects_nobody_at_first_and_a_users_labels_do_not_win() {
-    let service = rollout::live_service(&full_rollout(), "{}");
+    let service = live_service(&full_rollout(), "{}");
     assert_eq!(
         service["spec"]["selector"],
         json!({"switchyard.dev/rollout": "shop", "switchyard.dev/revision": "none"})
@@ -172,8 +174,8 @@ fn an_orphaning_rollout_owns_nothing() {
     let of = |r: &switchyard_api::Rollout| {
         [
             rollout::deployment(r, revision(), &[].into(), &[]),
-            rollout::revision_service(r, revision()),
-            rollout::live_service(r, "{}"),
+            revision_service(r),
+            live_service(r, "{}"),
         ]
     };
     for body in of(&full_rollout()) {

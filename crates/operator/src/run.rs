@@ -223,7 +223,7 @@ impl Asker<switchyard_decide::rollout::Question> for Nobody {
         _: &str,
         question: &switchyard_decide::rollout::Question,
     ) -> Result<switchyard_decide::Measured, switchyard_decide::Unreachable> {
-        match *question {}
+        Err(switchyard_decide::Unreachable::Inconclusive(format!("{question:?} is not asked yet")))
     }
 }
 

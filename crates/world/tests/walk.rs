@@ -19,6 +19,7 @@ fn order(fingerprint: &str) -> Order {
         scale_down_delay: Duration::from_mins(5),
         drain: Duration::from_secs(30),
         history_limit: 5,
+        ..Order::default()
     }
 }
 fn revision(fingerprint: &str) -> Revision {
@@ -57,6 +58,10 @@ fn word(write: &Write) -> &'static str {
         Write::Act(Action::Retire { .. }) => "RETIRE",
         Write::Act(Action::Delete { at: Some(_), .. }) => "DELETE",
         Write::Act(Action::Delete { at: None, .. }) => "CLEAR",
+        Write::Act(Action::CreatePreview) => "CREATE-PREVIEW",
+        Write::Act(Action::Preview { .. }) => "PREVIEW",
+        Write::Act(Action::Check { .. }) => "CHECK",
+        Write::Act(Action::Answer { .. }) => "ANSWER",
     }
 }
 fn live(cluster: &Cluster) -> Selects {

@@ -160,10 +160,10 @@ pub fn bodies() -> Vec<(&'static str, Value)> {
             rollout::deployment(&small_rollout(), revision(), &images(&["web"]), std::slice::from_ref(&release)),
         ),
         ("deployment-full", rollout::deployment(&full_rollout(), revision(), &images(&["web", "migrate"]), &[release])),
-        ("revision-service", rollout::revision_service(&small_rollout(), revision())),
-        ("revision-service-full", rollout::revision_service(&full_rollout(), revision())),
-        ("live-service", rollout::live_service(&small_rollout(), r#"{"live":null}"#)),
-        ("live-service-full", rollout::live_service(&full_rollout(), r#"{"live":null}"#)),
+        ("revision-service", revision_service(&small_rollout())),
+        ("revision-service-full", revision_service(&full_rollout())),
+        ("live-service", live_service(&small_rollout(), r#"{"live":null}"#)),
+        ("live-service-full", live_service(&full_rollout(), r#"{"live":null}"#)),
         ("check-job", build::check_job(&full, &full.spec.recipe.checks[0], 1, &settings)),
         ("image-job", build::image_job(&small, &small.spec.recipe.images[0], 1, &settings)),
         ("image-job-full", build::image_job(&full, &full.spec.recipe.images[0], 2, &settings)),
@@ -187,4 +187,11 @@ pub fn understood(body: &Value) -> Value {
 
 fn read<T: DeserializeOwned>(value: Value) -> T {
     serde_json::from_value(value).unwrap()
+}
+
+pub fn revision_service(of: &Rollout) -> Value {
+    rollout::revision_service(of, revision(), &rollout::ports(of.spec.ports()))
+}
+pub fn live_service(of: &Rollout, record: &str) -> Value {
+    rollout::live_service(of, of.spec.service.as_ref().unwrap(), record)
 }

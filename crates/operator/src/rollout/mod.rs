@@ -14,16 +14,18 @@ use std::{
 
 use k8s_openapi::api::{
     apps::v1::{Deployment, ReplicaSet},
+    batch::v1::Job,
     core::v1::{Pod, Service},
     discovery::v1::EndpointSlice,
 };
 use kube::{Api, Client, ResourceExt, api::ListParams, core::error_boundary::InvalidObject};
-use switchyard_api::{Pipeline, Revision, Rollout, Timestamp, names, rollout::RolloutStatus};
+use switchyard_api::{Command, Pipeline, Revision, Rollout, Timestamp, names, rollout::RolloutStatus};
 use switchyard_cluster::{caches::Guarded, writer::Writer};
 use switchyard_decide::rollout::{self, Observed, Order, Seen};
 
 use crate::{
     caches::{Caches, Key, named_pipelines, own},
+    commands,
     driver::{Blind, Hands, Known},
 };
 

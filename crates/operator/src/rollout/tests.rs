@@ -31,14 +31,14 @@ fn shop(record: Option<&Record>) -> Shop {
             "template": {"spec": {"containers": [{"name": "web", "image": "web:1"}]}}}});
     server.put("rollouts", body);
     let rollout: Rollout = serde_json::from_value(server.find("rollouts", "shop").unwrap()).unwrap();
-    let revision = Order::parse(&rollout.spec, "shop").unwrap().wanted(&Default::default()).unwrap();
+    let revision = Order::parse(&rollout, "shop").unwrap().wanted(&Default::default()).unwrap();
     let record = record.map(|r| serde_json::to_string(r).unwrap());
-    let mut live = bodies::live_service(&rollout, &record.clone().unwrap_or_default());
+    let mut live = bodies::live_service(&rollout, rollout.spec.service.as_ref().unwrap(), &record.clone().unwrap_or_default());
     if record.is_none() {
         live["metadata"]["annotations"] = json!({});
     }
     server.put("services", live);
-    server.put("services", bodies::revision_service(&rollout, revision));
+    server.put("services", bodies::revision_service(&rollout, revision, &[]));
     let mut deployment = bodies::deployment(&rollout, revision, &BTreeMap::new(), &[]);
     deployment["spec"]["replicas"] = json!(3);
     server.put("deployments", deployment);

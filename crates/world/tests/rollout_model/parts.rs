@@ -148,6 +148,9 @@ impl Parts {
             setting: setting(),
             rollout: (*self.rollouts.get(view.rollout)).clone(),
             service: (*self.services.get(view.service)).clone(),
+            preview: None,
+            commands: BTreeMap::new(),
+            answers: BTreeMap::new(),
             children: (*self.children.get(view.children)).clone(),
             endpoints: (*self.endpoints.get(view.endpoints)).clone(),
         }
@@ -172,6 +175,7 @@ pub fn order(wanted: Name, replicas: i32, patience: Patience, history_limit: i32
         scale_down_delay: Duration::ZERO,
         drain: patience.drain,
         history_limit,
+        ..Order::default()
     }
 }
 pub fn setting() -> Setting {

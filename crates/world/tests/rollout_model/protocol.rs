@@ -174,7 +174,11 @@ impl Protocol {
             | Action::Deploy { .. }
             | Action::Expose { .. }
             | Action::Claim { .. }
-            | Action::Scale { .. } => {}
+            | Action::Scale { .. }
+            | Action::CreatePreview
+            | Action::Preview { .. }
+            | Action::Check { .. }
+            | Action::Answer { .. } => {}
         }
     }
 
