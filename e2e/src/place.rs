@@ -140,7 +140,7 @@ impl Place {
 
     /// What a user sees.
     pub async fn table(&self) -> String {
-        let columns = ["get", "pipelines,builds,rollouts"];
+        let columns = ["get", "pipelines,builds,rollouts,commands"];
         run(&mut self.kubectl(&columns)).await.unwrap_or_else(|e| e.to_string())
     }
 

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use switchyard_e2e::{
     app::{Page, build, pipeline},
     place::{Place, in_a_namespace},
-    process::refused,
+    process::{refused, run},
 };
 
 /// `base` with `value` at `pointer`; with null, without what is there.
@@ -154,6 +154,42 @@ async fn pipelines() {
                 ("/spec/source/git/interval", json!("1d"), "interval in body should match"),
                 ("/spec/build/images/0/name", json!("Web"), "name in body should match"),
                 ("/spec/retention", json!({"succeededLimit": 0}), "should be greater than or equal to 1"),
+            ],
+        )
+        .await;
+    })
+    .await;
+}
+
+#[tokio::test]
+#[ignore = "needs the test cluster"]
+async fn commands() {
+    in_a_namespace("admission", async |place| {
+        let whoami = ["auth", "whoami", "-o", "jsonpath={.status.userInfo.username}"];
+        let user = run(&mut place.kubectl(&whoami)).await.unwrap();
+        let base = json!({
+            "apiVersion": "switchyard.dev/v1alpha1", "kind": "Command", "metadata": {"name": "promote"},
+            "spec": {"user": user, "type": "Promote", "revision": "k7w2m9xq4b",
+                "targetRef": {"kind": "Rollout", "name": "shop", "uid": "0b5f6a3e"}},
+        });
+        let supported = "supported values: \"Promote\", \"Abort\", \"Retry\", \"RollbackTo\", \"Resume\"";
+        let needed = "name the revision that they are meant for";
+        each_is_refused(
+            &place,
+            &base,
+            &[
+                ("/spec/user", Value::Null, "spec.user: Required value"),
+                ("/spec/user", json!("u".repeat(513)), "may not be more than 512"),
+                ("/spec/type", json!("Approve"), supported),
+                ("/spec/type", json!("Resume"), "a Resume is meant for no revision"),
+                ("/spec/revision", Value::Null, needed),
+                ("/spec/revision", json!(""), "spec.revision in body should match"),
+                ("/spec/revision", json!("2222222222"), "spec.revision in body should match"),
+                ("/spec/targetRef/kind", json!("Pipeline"), "supported values: \"Rollout\""),
+                ("/spec/targetRef/uid", Value::Null, "spec.targetRef.uid: Required value"),
+                ("/spec/targetRef/name", json!(""), "should be at least 1 chars long"),
+                ("/spec/reason", json!("r".repeat(1025)), "may not be more than 1024"),
+                ("/spec/environment", json!("production"), "unknown field \"spec.environment\""),
             ],
         )
         .await;

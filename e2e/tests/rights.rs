@@ -51,6 +51,8 @@ async fn the_operator_has_the_rights_that_it_needs_and_few_others() {
         for (verb, what) in [
             ("patch", "rollouts.switchyard.dev#status"),
             ("create", "builds.switchyard.dev"),
+            ("patch", "commands.switchyard.dev#status"),
+            ("delete", "commands.switchyard.dev"),
             ("create", "jobs.batch"),
             ("patch", "services"),
             ("patch", "deployments.apps#scale"),
@@ -64,6 +66,8 @@ async fn the_operator_has_the_rights_that_it_needs_and_few_others() {
             ("create", "serviceaccounts#token"),
             ("patch", "rollouts.switchyard.dev"),
             ("patch", "pipelines.switchyard.dev"),
+            ("create", "commands.switchyard.dev"),
+            ("promote", "rollouts.switchyard.dev"),
             ("get", "configmaps"),
             ("list", "nodes"),
             ("create", "roles.rbac.authorization.k8s.io"),

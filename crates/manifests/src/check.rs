@@ -22,8 +22,14 @@ pub struct Run<'a> {
 /// What of a container is for serving, and out of place in one that runs a command and ends.
 const SERVING: [&str; 6] = ["livenessProbe", "readinessProbe", "startupProbe", "lifecycle", "ports", "restartPolicy"];
 /// What of a pod does not matter to it.
-const NOT_TAKEN: [&str; 6] =
-    ["initContainers", "ephemeralContainers", "readinessGates", "terminationGracePeriodSeconds", "hostname", "subdomain"];
+const NOT_TAKEN: [&str; 6] = [
+    "initContainers",
+    "ephemeralContainers",
+    "readinessGates",
+    "terminationGracePeriodSeconds",
+    "hostname",
+    "subdomain",
+];
 
 /// How long one that ended is kept, for its logs: its result was counted within a moment.
 const KEPT_SECONDS: u64 = 24 * 60 * 60;
@@ -47,8 +53,11 @@ pub fn job(rollout: &Rollout, template: &Value, run: Run<'_>, check: &JobCheck) 
     if !check.args.is_empty() {
         container.insert("args".to_owned(), json!(check.args));
     }
-    let mut pod: Map<String, Value> =
-        spec.iter().filter(|(key, _)| !NOT_TAKEN.contains(&key.as_str())).map(|(k, v)| (k.clone(), v.clone())).collect();
+    let mut pod: Map<String, Value> = spec
+        .iter()
+        .filter(|(key, _)| !NOT_TAKEN.contains(&key.as_str()))
+        .map(|(k, v)| (k.clone(), v.clone()))
+        .collect();
     pod.insert("containers".to_owned(), json!([container]));
     pod.insert("restartPolicy".to_owned(), json!("Never"));
 

@@ -8,14 +8,12 @@ use std::{sync::Arc, time::Duration};
 use kube::{Api, Client, ResourceExt};
 use switchyard_api::{
     Command, Rollout, Timestamp,
-    command::{CommandState, CommandStatus, CommandType, TargetKind, TargetRef},
+    command::{CommandState, CommandStatus, TargetKind, TargetRef},
 };
-use switchyard_cluster::{Seen, Target, Writer, caches::Guarded, refusal::refusal, target::Written};
+use switchyard_cluster::{Seen, Target, Writer, caches::Guarded, refusal::refusal};
 use switchyard_decide::{
     Refusal,
     command::{Act, GRACE, Seen as Record, missed, sweep},
-    rollout::{self, CommandOrder},
-    words,
 };
 
 use crate::{
@@ -25,57 +23,17 @@ use crate::{
     queue::Queue,
 };
 
-/// Of a message, in characters, as the schema has it.
-const LONGEST: usize = 4096;
 /// After a write that was refused or could not be sent.
 const RETRY: Duration = Duration::from_mins(1);
 
-/// Of these Commands, those that wait for the Rollout with this uid, in the order they were given. What cannot be read
-/// is left out.
-pub fn waiting<'a>(uid: &str, commands: impl IntoIterator<Item = &'a Arc<Guarded<Command>>>) -> Vec<rollout::Command> {
+/// Of these Commands, those for the object with this uid, in the order they were given. What cannot be read, or is being
+/// deleted, is left out.
+pub fn of<'a>(uid: &str, commands: impl IntoIterator<Item = &'a Arc<Guarded<Command>>>) -> Vec<&'a Command> {
     let decoded = commands.into_iter().filter_map(|command| command.0.as_ref().ok());
-    let mut found: Vec<&Command> =
-        decoded.filter(|c| c.spec.target_ref.uid == uid && !is_handled(c) && !is_going(c)).collect();
+    let stays = |command: &&Command| command.metadata.deletion_timestamp.is_none();
+    let mut found: Vec<&Command> = decoded.filter(|c| c.spec.target_ref.uid == uid).filter(stays).collect();
     found.sort_by_key(|command| (created(command), command.name_any()));
-    found.into_iter().filter_map(waits).collect()
-}
-
-fn is_handled(command: &Command) -> bool {
-    command.status.as_ref().is_some_and(|status| status.state.is_final())
-}
-
-fn is_going(command: &Command) -> bool {
-    command.metadata.deletion_timestamp.is_some()
-}
-
-/// None where it names no revision and needs one, which the schema refuses.
-fn waits(command: &Command) -> Option<rollout::Command> {
-    let Seen { uid, version } = Seen::of(command);
-    let spec = &command.spec;
-    let order = match spec.kind {
-        CommandType::Promote => CommandOrder::Promote(spec.revision?),
-        CommandType::Abort => CommandOrder::Abort(spec.revision?),
-        CommandType::Retry => CommandOrder::Retry(spec.revision?),
-        CommandType::RollbackTo => CommandOrder::RollbackTo(spec.revision?),
-        CommandType::Resume => CommandOrder::Resume,
-    };
-    let (name, user, reason) = (command.name_any(), spec.user.clone(), spec.reason.clone());
-    Some(rollout::Command { uid, name, version, order, user, reason })
-}
-
-/// Says in the status of a Command what became of it; once said, it stands.
-pub async fn answer(
-    writer: &Writer,
-    namespace: &str,
-    name: &str,
-    seen: &Seen,
-    state: CommandState,
-    message: &str,
-) -> Result<Written, Refusal> {
-    let message = words::capped(message, LONGEST);
-    let status = CommandStatus { state, message, handled_time: state.is_final().then(now) };
-    let status = serde_json::to_value(status).map_err(|error| Refusal::Invalid(error.to_string()))?;
-    writer.apply_status(&Target::named::<Command>(namespace, name), seen, &status).await
+    found
 }
 
 fn created(command: &Command) -> Timestamp {
@@ -131,9 +89,7 @@ impl Sweeper {
     async fn act(&self, act: &Act) -> Option<Duration> {
         let (record, verb, done) = match act {
             Act::Stale(record) => (record, "mark as stale", self.stale(record).await),
-            Act::Delete(record) => {
-                (record, "delete", self.writer.delete(&target(record), &seen(record)).await.map(drop))
-            }
+            Act::Delete(record) => (record, "delete", self.delete(record).await),
         };
         let Record { namespace, name, .. } = record;
         match done {
@@ -155,7 +111,10 @@ impl Sweeper {
         let there = self.live(&record.namespace, &record.target).await.map_err(|error| refusal(&error))?;
         let Some(message) = missed(&record.target, there.as_deref()) else { return Err(Refusal::Stale) };
         let Record { namespace, name, .. } = record;
-        answer(&self.writer, namespace, name, &seen(record), CommandState::Stale, &message).await.map(drop)
+        let status = CommandStatus { state: CommandState::Stale, message, handled_time: Some(now()) };
+        let status = serde_json::to_value(status).map_err(|error| Refusal::Invalid(error.to_string()))?;
+        let target = Target::named::<Command>(namespace, name);
+        self.writer.apply_status(&target, &seen(record), &status).await.map(drop)
     }
 
     async fn delete(&self, record: &Record) -> Result<(), Refusal> {
@@ -179,11 +138,11 @@ fn record(command: &Command, caches: &Caches) -> Record {
     let (namespace, name) = own(command);
     let target = command.spec.target_ref.clone();
     let Seen { uid, version } = Seen::of(command);
-    let time = command.status.as_ref().and_then(|status| status.handled_time);
+    let handled = command.status.as_ref().filter(|status| status.state.is_final());
     Record {
         created: created(command),
         there: caches.uid_of(&namespace, &target),
-        handled: is_handled(command).then(|| time.unwrap_or_else(|| created(command))),
+        handled: handled.map(|status| status.handled_time.unwrap_or_else(|| created(command))),
         namespace,
         name,
         uid,
@@ -202,77 +161,32 @@ mod tests {
 
     use super::*;
 
-    /// For the Rollout with this uid; `changes` go over it.
-    fn command(name: &str, uid: &str, second: u8, changes: Value) -> Arc<Guarded<Command>> {
-        let mut object = json!({
+    fn command(name: &str, uid: &str, second: u8) -> Value {
+        let target = json!({"kind": "Rollout", "name": "shop", "uid": uid});
+        json!({
             "apiVersion": "switchyard.dev/v1alpha1", "kind": "Command",
             "metadata": {"name": name, "creationTimestamp": format!("2026-01-01T00:00:0{second}Z")},
-            "spec": {"user": "alice", "type": "Resume", "targetRef": {"kind": "Rollout", "name": "shop", "uid": uid}},
-        });
-        merge(&mut object, changes);
-        Arc::new(serde_json::from_value(object).unwrap())
-    }
-
-    fn merge(object: &mut Value, changes: Value) {
-        match (object, changes) {
-            (Value::Object(object), Value::Object(changes)) => {
-                for (key, value) in changes {
-                    merge(object.entry(key).or_insert(Value::Null), value);
-                }
-            }
-            (object, value) => *object = value,
-        }
-    }
-
-    fn names(uid: &str, commands: &[Arc<Guarded<Command>>]) -> Vec<String> {
-        waiting(uid, commands).into_iter().map(|command| command.name).collect()
+            "spec": {"user": "alice", "type": "Resume", "targetRef": target},
+        })
     }
 
     #[test]
-    fn a_rollout_sees_the_commands_with_its_uid_in_the_order_they_were_given() {
-        let commands = [
-            command("b", "u", 1, json!({})),
-            command("a", "u", 1, json!({})),
-            command("z", "u", 0, json!({})),
-            command("of-the-one-before", "v", 0, json!({})),
+    fn the_commands_of_an_object_have_its_uid_and_come_in_the_order_they_were_given() {
+        let mut unreadable = command("unreadable", "u", 0);
+        unreadable["spec"]["type"] = json!("Dance");
+        let mut going = command("going", "u", 0);
+        going["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:09Z");
+        let all = [
+            command("b", "u", 1),
+            command("a", "u", 1),
+            command("z", "u", 0),
+            command("of-the-one-before", "v", 0),
+            unreadable,
+            going,
         ];
-        assert_eq!(names("u", &commands), ["z", "a", "b"]);
-    }
-
-    #[test]
-    fn a_command_that_was_handled_is_never_seen_again() {
-        let in_state = |state: &str, time: Value| {
-            let status = json!({"state": state, "message": "", "handledTime": time});
-            command(state, "u", 0, json!({"status": status}))
-        };
-        let time = || json!("2026-01-01T00:00:09Z");
-        let commands = [
-            in_state("Done", time()),
-            in_state("Refused", time()),
-            in_state("Stale", time()),
-            in_state("Pending", Value::Null),
-        ];
-        assert_eq!(names("u", &commands), ["Pending"]);
-    }
-
-    #[test]
-    fn what_cannot_be_read_hides_nothing() {
-        let dance = command("x", "u", 0, json!({"spec": {"type": "Dance"}}));
-        assert!(dance.0.is_err());
-        let nothing_named = command("y", "u", 0, json!({"spec": {"type": "Promote"}}));
-        assert_eq!(names("u", &[dance, nothing_named, command("a", "u", 0, json!({}))]), ["a"]);
-    }
-
-    #[test]
-    fn each_type_is_the_order_of_its_name() {
-        for kind in CommandType::ALL {
-            let revision = if kind == CommandType::Resume { Value::Null } else { json!("k7w2m9xq4b") };
-            let spec = json!({"type": kind, "revision": revision, "reason": "INC-42"});
-            let seen = waiting("u", &[command("a", "u", 0, json!({"spec": spec}))]).pop().unwrap();
-            let order = format!("{:?}", seen.order);
-            assert!(order.starts_with(&format!("{kind:?}")), "{order}");
-            assert_eq!(order.contains("k7w2m9xq4b"), kind != CommandType::Resume, "{order}");
-            assert_eq!((seen.user.as_str(), seen.reason.as_deref()), ("alice", Some("INC-42")));
-        }
+        let all: Vec<Arc<Guarded<Command>>> = all.map(|c| Arc::new(serde_json::from_value(c).unwrap())).into();
+        let names: Vec<String> = of("u", &all).into_iter().map(ResourceExt::name_any).collect();
+        assert_eq!(names, ["z", "a", "b"]);
+        assert_eq!(all.iter().filter(|c| c.0.is_err()).count(), 1);
     }
 }

@@ -158,7 +158,9 @@ impl Hand<'_> {
 
     /// A revision answers at the ports that the live Service has, or will have.
     async fn revision_ports(&self) -> Result<Vec<Value>, Refusal> {
-        let Some(existing) = &self.rollout.spec.service_ref else { return Ok(bodies::ports(self.rollout.spec.ports())) };
+        let Some(existing) = &self.rollout.spec.service_ref else {
+            return Ok(bodies::ports(self.rollout.spec.ports()));
+        };
         let service = self.service(&existing.name, true).await?;
         let ports = service.spec.as_ref().and_then(|s| s.ports.clone()).unwrap_or_default();
         let plain = ports.into_iter().map(|port| json!(ServicePort { node_port: None, ..port }));

@@ -150,7 +150,9 @@ pub fn command(command: &switchyard_api::Command) -> Option<Command> {
         (CommandType::Retry, Some(revision)) => CommandOrder::Retry(revision),
         (CommandType::RollbackTo, Some(revision)) => CommandOrder::RollbackTo(revision),
         (CommandType::Resume, _) => CommandOrder::Resume,
-        (CommandType::Promote | CommandType::Abort | CommandType::Retry | CommandType::RollbackTo, None) => return None,
+        (CommandType::Promote | CommandType::Abort | CommandType::Retry | CommandType::RollbackTo, None) => {
+            return None;
+        }
     };
     let answered = command.status.as_ref().is_some_and(|s| s.state.is_final());
     (!answered).then(|| Command {

@@ -168,17 +168,7 @@ impl RolloutHands {
         let check_jobs = self.list(&namespace, &checks).await?;
         let check_pods = self.list(&namespace, &checks).await?;
         let commands = self.list(&namespace, &ListParams::default()).await?;
-        Ok(Children {
-            deployments,
-            services,
-            slices,
-            pods,
-            pipelines,
-            replica_sets,
-            check_jobs,
-            check_pods,
-            commands,
-        })
+        Ok(Children { deployments, services, slices, pods, pipelines, replica_sets, check_jobs, check_pods, commands })
     }
 
     async fn list<K>(&self, namespace: &str, params: &ListParams) -> Result<Vec<Arc<K>>, Blind>
@@ -200,11 +190,11 @@ impl RolloutHands {
             children.pipelines.iter().map(|(key, p)| (key.clone(), facts::offer(p, &namespace, &name))).collect();
         let find = |name: &str| children.services.iter().find(|s| s.name_any() == name);
         let owner = |referred| services::Owner { uid: &uid, rollout: &name, referred };
-        let service = find(rollout.live_service()).map(|s| {
-            services::live(s, owner(rollout.spec.service_ref.is_some()), children)
-        });
+        let service = find(rollout.live_service())
+            .map(|s| services::live(s, owner(rollout.spec.service_ref.is_some()), children));
         let previews_existing = rollout.spec.preview.as_ref().is_some_and(|p| p.service_ref.is_some());
-        let preview = rollout.preview_service().and_then(|name| Some(services::preview(find(&name)?, owner(previews_existing))));
+        let preview =
+            rollout.preview_service().and_then(|name| Some(services::preview(find(&name)?, owner(previews_existing))));
         let commands = commands::of(&uid, &children.commands).into_iter().filter_map(facts::command).collect();
         let revisions: BTreeSet<Revision> = children
             .deployments
