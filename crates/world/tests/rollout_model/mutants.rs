@@ -80,7 +80,7 @@ fn acknowledged_without_withdrawal() {
         let mut seen = seen.clone();
         let failed: Vec<_> = seen.memory.failed.keys().copied().collect();
         if let Some(record) = seen.service.as_mut().and_then(|s| s.record.as_mut()) {
-            record.void.extend(failed);
+            record.void.extend(failed.into_iter().map(|r| (r, 1)));
         }
         plan(&seen, at)
     });
@@ -96,7 +96,7 @@ fn withdrawn_without_void() {
             if let Some(record) = seen.service.as_mut().and_then(|s| s.record.as_mut()) {
                 let fenced = |r: &Revision| record.candidate != Some(*r) && record.fallback != Some(*r);
                 let fenced: Vec<_> = failed.into_iter().filter(fenced).collect();
-                record.void.extend(fenced);
+                record.void.extend(fenced.into_iter().map(|r| (r, 1)));
             }
             plan(&seen, at)
         },
