@@ -172,11 +172,7 @@ fn the_live_service_selects_nobody_at_first_and_a_users_labels_do_not_win() {
 #[test]
 fn an_orphaning_rollout_owns_nothing() {
     let of = |r: &switchyard_api::Rollout| {
-        [
-            rollout::deployment(r, revision(), &[].into(), &[]),
-            revision_service(r),
-            live_service(r, "{}"),
-        ]
+        [rollout::deployment(r, revision(), &[].into(), &[]), revision_service(r), live_service(r, "{}")]
     };
     for body in of(&full_rollout()) {
         assert!(body["metadata"]["ownerReferences"].is_null(), "{body}");

@@ -84,7 +84,9 @@ pub fn subject(seen: &Observed, memory: &Memory) -> Option<Subject> {
     let record = seen.record();
     if let Some(revision) = on_trial(seen, memory) {
         let arrived = only_listed(seen, revision) && seen.listed(revision) >= need(seen, revision);
-        return record.moved.filter(|_| arrived).map(|under| Subject { revision, moment: Moment::Live, under });
+        // A record that does not say when it was moved was so by somebody's hand, once.
+        let under = record.moved.unwrap_or_else(|| Version::new("0"));
+        return arrived.then_some(Subject { revision, moment: Moment::Live, under });
     }
     let revision = record.candidate.filter(|c| gated(seen, memory) == Some(*c))?;
     let up = claimed(seen, revision) && seen.ready(revision) > 0;

@@ -37,6 +37,10 @@ pub struct Layout {
 }
 
 pub fn layout(stage: &Stage, seen: &Observed, memory: &Memory) -> Layout {
+    let referred = seen.order.as_ref().is_ok_and(|o| o.referred);
+    if referred && seen.service.is_none() {
+        return Layout::default(); // a revision is made for the ports of the Service
+    }
     let goal = match stage {
         Stage::Blocked { .. } => return Layout::default(),
         Stage::Starting => return Layout { service: true, ..Layout::default() },
@@ -59,7 +63,7 @@ pub fn layout(stage: &Stage, seen: &Observed, memory: &Memory) -> Layout {
     let subject = checks::subject(seen, memory);
     let jobs = subject.iter().flat_map(|s| checks::jobs(seen, memory, s).into_iter().map(|job| (s.revision, job)));
     Layout {
-        service: !seen.order.as_ref().is_ok_and(|o| o.referred),
+        service: !referred,
         candidate_replicas: candidate.as_ref().and_then(|(r, _)| candidate_replicas(seen, memory, *r)),
         claim: candidate,
         preview: preview(seen, memory, goal),

@@ -12,6 +12,7 @@ use super::{
     commands,
     goal::{described, full, gated, goal, may_select, need, undecided, wanted},
     observed::{Observed, Selects, Service},
+    order::Order,
 };
 
 /// How long an unconfirmed live revision may have too few ready pods before traffic goes back.
@@ -139,9 +140,8 @@ fn progress(seen: &Observed, memory: &mut Memory) {
             let confirmed = memory.confirmed.is_some_and(|c| c.revision == wanted);
             if late
                 && !confirmed
-                && let Some(lack) = lack(seen, memory, wanted)
+                && let Some(message) = lack(seen, memory, wanted, order)
             {
-                let message = format!("{lack} for {}", order.progress_deadline);
                 fail(seen, memory, wanted, reason::PROGRESS_DEADLINE_EXCEEDED, message, None);
             }
         }
@@ -151,18 +151,18 @@ fn progress(seen: &Observed, memory: &mut Memory) {
 
 /// What the revision owes: ready pods, or answers to its checks. A Job that runs has a time limit of its own, and
 /// waiting for a person or a delay is nobody's fault.
-fn lack(seen: &Observed, memory: &Memory, revision: Revision) -> Option<String> {
+fn lack(seen: &Observed, memory: &Memory, revision: Revision, order: &Order) -> Option<String> {
+    let deadline = order.progress_deadline;
     if let Some(subject) = checks::subject(seen, memory)
         && let Verdict::Open(sentences) = checks::verdict(seen, memory, &subject)
     {
         let runs = checks::job_runs(seen, memory, &subject);
-        return (!runs).then(|| format!("no progress in waiting for {}, and none", sentences.join("; ")));
+        return (!runs).then(|| format!("for {deadline} it waited for {}", sentences.join("; ")));
     }
-    let Ok(order) = &seen.order else { return None };
     (!may_select(seen, revision) || !full(seen, revision)).then(|| {
         let problem = only_ready_problem(seen, revision);
         let (ready, replicas) = (seen.ready(revision), order.replicas);
-        format!("{ready} of {replicas} pods became ready{problem}, and no more")
+        format!("{ready} of {replicas} pods became ready, and no more for {deadline}{problem}")
     })
 }
 

@@ -7,6 +7,7 @@ use super::{
     goal::{bad, described, full, gated, goal, may_select, need, on_trial},
     memory::{UNREADY_LIMIT, contended_until, disagrees},
     observed::{Foreign, Observed, Record},
+    order::Order,
 };
 use crate::Mistake;
 
@@ -223,6 +224,15 @@ fn may_return(seen: &Observed, fallback: Revision, record: &Record) -> bool {
 
 /// How soon facts that nobody watches are read again.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
+/// How soon an existing Service is read again that is not ours yet, and so is not watched.
+const LOOK_FOR_SERVICE: Duration = Duration::from_secs(30);
+
+/// A Service that the spec refers to is missing, or somebody else's.
+fn unwatched(seen: &Observed, order: &Order) -> bool {
+    let live = order.referred && seen.service.as_ref().is_none_or(|s| s.foreign.is_some());
+    let referred = order.preview.as_ref().is_some_and(|p| p.referred);
+    live || (referred && seen.preview.as_ref().is_none_or(|p| p.foreign.is_some()))
+}
 
 /// When the same facts would decide otherwise.
 pub fn deadline(seen: &Observed, memory: &Memory) -> Option<Timestamp> {
@@ -252,7 +262,8 @@ pub fn deadline(seen: &Observed, memory: &Memory) -> Option<Timestamp> {
         .filter(|r| seen.ready(*r) >= need(seen, *r) && seen.deployment(*r).is_some_and(|d| !d.current))
         .map(|_| seen.now.plus(LOOK_AGAIN));
     let check = checks::next(seen, memory);
-    [progress, unready, delay, contended, behind, soak, check]
+    let missing = order.filter(|o| unwatched(seen, o)).map(|_| seen.now.plus(LOOK_FOR_SERVICE));
+    [progress, unready, delay, contended, behind, soak, check, missing]
         .into_iter()
         .flatten()
         .chain(drains)

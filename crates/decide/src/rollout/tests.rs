@@ -2,6 +2,8 @@
 
 mod builder;
 mod failing;
+mod gates;
+mod orders;
 mod permits;
 mod random;
 mod sentences;

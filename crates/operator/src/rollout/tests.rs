@@ -33,7 +33,8 @@ fn shop(record: Option<&Record>) -> Shop {
     let rollout: Rollout = serde_json::from_value(server.find("rollouts", "shop").unwrap()).unwrap();
     let revision = Order::parse(&rollout, "shop").unwrap().wanted(&Default::default()).unwrap();
     let record = record.map(|r| serde_json::to_string(r).unwrap());
-    let mut live = bodies::live_service(&rollout, rollout.spec.service.as_ref().unwrap(), &record.clone().unwrap_or_default());
+    let mut live =
+        bodies::live_service(&rollout, rollout.spec.service.as_ref().unwrap(), &record.clone().unwrap_or_default());
     if record.is_none() {
         live["metadata"]["annotations"] = json!({});
     }

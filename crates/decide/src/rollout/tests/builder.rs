@@ -4,15 +4,17 @@ use std::collections::BTreeMap;
 
 use switchyard_api::{
     CommitId, Duration, Revision, Timestamp,
+    check::{Check, Moment},
     condition::{State, reason},
     rollout::{Failed, Mark, Memory, Progress, Unlisted},
     template,
 };
 
 use super::super::{
-    Action, Deployment, ImageSlot, Observed, Offer, OfferedRelease, Order, Record, Rollout, Seen, Selects, Service,
+    Action, Address, Command, CommandOrder, Deployment, ImageSlot, JobKey, JobState, Observed, Offer, OfferedRelease,
+    Order, Preview, PreviewOrder, Record, Rollout, Seen, Selects, Service,
 };
-use crate::{Decision, Kind as _, Mistake, Refusal, Version};
+use crate::{Answer, Decision, Kind as _, Measured, Mistake, Refusal, Unreachable, Version};
 
 /// Revisions by the fingerprint of their template.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -284,6 +286,66 @@ impl Scene {
     }
     pub fn unnamed(self) -> Self {
         self.with(|o| o.offers.values_mut().for_each(|offer| offer.names_us = false))
+    }
+
+    /// One check more; `spec` is what stands beside its name.
+    pub fn check(self, moment: Moment, name: &str, spec: serde_json::Value) -> Self {
+        let mut check = spec;
+        check.as_object_mut().unwrap().insert("name".to_owned(), name.into());
+        let check: Check = serde_json::from_value(check).unwrap();
+        self.order(|o| match moment {
+            Moment::Preview => o.checks.preview.push(check),
+            Moment::Live => o.checks.live.push(check),
+        })
+    }
+    /// The Job of a check, made under that nomination or switch.
+    pub fn job(self, r: Name, moment: Moment, name: &str, under: &str, state: JobState) -> Self {
+        let key = JobKey { moment, name: name.to_owned(), under: Version::new(under) };
+        self.child(r, |c| {
+            c.jobs.insert(key, state);
+        })
+    }
+    /// Whatever is asked now is answered like this.
+    pub fn answered(self, answer: &Result<bool, &str>) -> Self {
+        let asked = self.decide().ask;
+        assert!(!asked.is_empty(), "nothing is asked in {self:?}");
+        self.with(|o| {
+            let answer = match answer {
+                Ok(passed) => {
+                    Answer::Known { at: o.now, value: Measured::Checked { passed: *passed, said: format!("{passed}") } }
+                }
+                Err(why) => Answer::Unreachable { since: o.now, why: Unreachable::Inconclusive((*why).to_owned()) },
+            };
+            o.answers = asked.into_keys().map(|question| (question, answer.clone())).collect();
+        })
+    }
+    /// Where its pods listen.
+    pub fn listens(self, r: Name, addresses: &[&str]) -> Self {
+        let at = |ip: &&str| Address { ip: ip.parse().unwrap(), ports: vec![(Some("http".to_owned()), 8080)] };
+        self.child(r, |c| c.addresses = addresses.iter().map(at).collect())
+    }
+    /// Alice orders something; the Command's name says what.
+    pub fn ordered(self, name: &str, order: CommandOrder) -> Self {
+        self.with(|o| {
+            o.commands.push(Command {
+                uid: format!("uid-of-{name}"),
+                name: name.to_owned(),
+                version: Version::new("3"),
+                order,
+                user: "alice".to_owned(),
+                reason: None,
+            });
+        })
+    }
+    /// The Commands show their answers.
+    pub fn told(self) -> Self {
+        self.with(|o| o.commands.clear())
+    }
+    /// The spec has a preview Service, and it exists at version 8.
+    pub fn previewed(self, selects: Selects, replicas: Option<i32>) -> Self {
+        let order = PreviewOrder { service: "shop-preview".to_owned(), referred: false, replicas };
+        let preview = Preview { version: Version::new("8"), foreign: None, selects };
+        self.order(|o| o.preview = Some(order)).with(|o| o.preview = Some(preview))
     }
 
     pub fn decide(&self) -> Decision<Rollout> {

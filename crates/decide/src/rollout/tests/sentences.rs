@@ -100,17 +100,17 @@ fn each_stage_has_its_words() {
         ),
         (
             green().rejected(B).void(B),
-            "Healthy | a new template or release: B was given up, no pod was ready [Ready=yes/Healthy \
+            "Healthy | a new template or release, or a Command of type Retry: B was given up, no pod was ready [Ready=yes/Healthy \
              Progressing=no/Healthy Reconciling=no/Healthy Stalled=yes/ProgressDeadlineExceeded]",
         ),
         (
             green().tampered(),
-            "Switching | the selector of Service default/shop to be put right: somebody changed it \
+            "Switching | the selector of Service shop to be put right: somebody changed it \
              [Ready=yes/Healthy Progressing=yes/Switching Reconciling=yes/Switching Stalled=no/Progressing]",
         ),
         (
             contended(green()),
-            "Degraded | somebody to stop changing the selector of Service default/shop; next try at \
+            "Degraded | somebody to stop changing the selector of Service shop; next try at \
              2026-01-01T12:10:00Z [Ready=yes/Healthy Progressing=yes/SelectorContended \
              Reconciling=yes/SelectorContended Stalled=no/Progressing]",
         ),

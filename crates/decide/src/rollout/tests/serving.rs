@@ -52,7 +52,7 @@ fn a_strangers_service_is_never_touched() {
     ];
     for scene in rows {
         assert_eq!(scene.acts(), NOTHING);
-        assert_eq!(scene.waits_for(), ["Service default/shop belongs to Rollout cart"]);
+        assert_eq!(scene.waits_for(), ["Service shop belongs to Rollout cart"]);
     }
 }
 
