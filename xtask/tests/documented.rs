@@ -146,9 +146,7 @@ fn unfounded(page: &str) -> Vec<String> {
             return has("decide", "permit", &format!("\"{veto}\""));
         }
         match code.split("::").collect::<Vec<_>>()[..] {
-            [room, file, name] if name.starts_with(char::is_uppercase) => {
-                has(room, file, &format!("const {name}: "))
-            }
+            [room, file, name] if name.starts_with(char::is_uppercase) => has(room, file, &format!("const {name}: ")),
             [room, file, name] => has(room, file, &format!("fn {name}(")),
             _ => true,
         }
