@@ -115,3 +115,57 @@ fn a_word_counts_whole_and_in_code() {
         assert!(!says(page, word), "{word}");
     }
 }
+
+/// All Rust files beneath a folder.
+fn sources(folder: &std::path::Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            sources(&path, found);
+        } else if path.extension().is_some_and(|e| e == "rs") {
+            found.push(path);
+        }
+    }
+}
+
+/// What a page names that is not there: `room::file::test`, `room::file::CONSTANT`, and `permit: what a veto says`.
+fn unfounded(page: &str) -> Vec<String> {
+    let mut files = vec![];
+    for folder in ["crates", "e2e", "xtask"] {
+        sources(&repository().join(folder), &mut files);
+    }
+    let files: Vec<(PathBuf, String)> =
+        files.into_iter().map(|path| (path.clone(), fs::read_to_string(path).unwrap())).collect();
+    let has = |room: &str, file: &str, text: &str| {
+        let folder = repository().join(if room == "e2e" { "e2e".into() } else { format!("crates/{room}") });
+        let here = |path: &PathBuf| path.starts_with(&folder) && path.file_stem().is_some_and(|s| s == file);
+        files.iter().any(|(path, source)| here(path) && source.contains(text))
+    };
+    let founded = |code: &str| {
+        if let Some(veto) = code.strip_prefix("permit: ") {
+            return has("decide", "permit", &format!("\"{veto}\""));
+        }
+        match code.split("::").collect::<Vec<_>>()[..] {
+            [room, file, name] if name.starts_with(char::is_uppercase) => has(room, file, &format!("const {name}: ")),
+            [room, file, name] => has(room, file, &format!("fn {name}(")),
+            _ => true,
+        }
+    };
+    let named = page.split('`').skip(1).step_by(2);
+    named.filter(|code| !code.ends_with("...") && !founded(code)).map(str::to_owned).collect()
+}
+
+#[test]
+fn every_test_that_the_guarantees_name_exists() {
+    let page = fs::read_to_string(repository().join("docs/guarantees.md")).unwrap();
+    assert!(page.matches("world::properties::").count() > 10, "is this the page?");
+    assert_eq!(unfounded(&page), [""; 0], "docs/guarantees.md names what is not there");
+}
+
+#[test]
+fn a_test_that_does_not_exist_is_found() {
+    let page = "`world::mutants::no_drain`, `world::mutants::no_such`, `permit: a selector that is not ours`, `permit: ours`, \
+                `world::properties::SERVES`, `world::properties::NONE`, `e2e::switch::gone`, `paused`";
+    let wrong = ["world::mutants::no_such", "permit: ours", "world::properties::NONE", "e2e::switch::gone"];
+    assert_eq!(unfounded(page), wrong);
+}

@@ -22,7 +22,7 @@ pub const ROLE_PREVIEW: &str = "preview";
 pub const LABEL_MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 pub const MANAGED_BY: &str = "switchyard";
 
-/// On the live Service: the record of the switch, see `docs/architecture.md`.
+/// On the live Service: the record of the switch, see `docs/switch.md`.
 pub const ANNOTATION_SWITCH: &str = "switchyard.dev/switch";
 /// On a revision's Deployment: the nomination under which it was scaled up.
 pub const ANNOTATION_CLAIM: &str = "switchyard.dev/claim";

@@ -2,7 +2,7 @@
 //!
 //! No write on Kubernetes covers two objects, and a Lease does not fence: a leader that lost it may still have writes
 //! under way. So the switch is built of single conditional writes, ordered so that any late one fails. The order is
-//! `remember` -> `stage` -> `layout` -> `diff`; see `docs/architecture.md` for the rules and what each prevents.
+//! `remember` -> `stage` -> `layout` -> `diff`; see `docs/switch.md` for the rules and what each prevents.
 
 mod checks;
 mod commands;
