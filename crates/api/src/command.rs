@@ -161,7 +161,7 @@ mod tests {
         let bounded = |keys: &[&str]| keys.iter().any(|key| schema[*key].is_array() || schema[*key].is_number());
         match schema["type"].as_str() {
             Some("string") if !bounded(&["maxLength", "enum"]) && schema["format"].is_null() => {
-                found.push(path.to_owned())
+                found.push(path.to_owned());
             }
             Some("array") if !bounded(&["maxItems"]) => found.push(path.to_owned()),
             _ => {}

@@ -59,6 +59,9 @@ pub fn missed(target: &TargetRef, there: Option<&str>) -> Option<String> {
     }
 }
 
+/// When it was handled, its name, and where it stands.
+type Place<'a> = (Timestamp, &'a str, usize);
+
 /// What to do about all Commands that are known, and when to look again.
 pub fn sweep(now: Timestamp, commands: &[Seen]) -> Sweep {
     let kept = last_of_each(commands);
@@ -83,7 +86,7 @@ pub fn sweep(now: Timestamp, commands: &[Seen]) -> Sweep {
 /// Which are among the [`LAST`] that were handled of a target that is still there. Of one that is gone none is: names
 /// come and go, and their records would stay for ever.
 fn last_of_each(commands: &[Seen]) -> BTreeSet<usize> {
-    let mut targets: BTreeMap<(&str, &TargetRef), Vec<(Timestamp, &str, usize)>> = BTreeMap::new();
+    let mut targets: BTreeMap<(&str, &TargetRef), Vec<Place<'_>>> = BTreeMap::new();
     for (i, command) in commands.iter().enumerate() {
         let Some(handled) = command.handled else { continue };
         if missed(&command.target, command.there.as_deref()).is_none() {

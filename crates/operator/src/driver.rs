@@ -50,6 +50,9 @@ impl From<kube::Error> for Blind {
     }
 }
 
+/// An object to decide on, and what was read before it.
+pub type Fresh<H> = (Arc<<H as Hands>::Object>, <H as Hands>::Sight);
+
 /// What a kind does to the cluster. Implemented three times.
 pub trait Hands: Send + Sync + 'static {
     type Kind: Kind;
@@ -61,10 +64,7 @@ pub trait Hands: Send + Sync + 'static {
     /// The object as the caches have it; an error says why it cannot be read.
     fn object(&self, key: &Key) -> Option<Result<Arc<Self::Object>, InvalidObject>>;
     /// The object to decide on: the cached one, or a live one where an old one could do harm. None: it is gone.
-    fn fresh(
-        &self,
-        cached: Arc<Self::Object>,
-    ) -> impl Future<Output = Result<Option<(Arc<Self::Object>, Self::Sight)>, Blind>> + Send;
+    fn fresh(&self, cached: Arc<Self::Object>) -> impl Future<Output = Result<Option<Fresh<Self>>, Blind>> + Send;
     fn observe(
         &self,
         object: &Self::Object,

@@ -93,7 +93,7 @@ pub fn subject(seen: &Observed, memory: &Memory) -> Option<Subject> {
     record.since.filter(|_| up).map(|under| Subject { revision, moment: Moment::Preview, under })
 }
 
-fn list<'a>(seen: &'a Observed, moment: Moment) -> &'a [Check] {
+fn list(seen: &Observed, moment: Moment) -> &[Check] {
     let Ok(order) = &seen.order else { return &[] };
     match moment {
         Moment::Preview => &order.checks.preview,

@@ -44,8 +44,9 @@ pub fn layout(stage: &Stage, seen: &Observed, memory: &Memory) -> Layout {
     let goal = match stage {
         Stage::Blocked { .. } => return Layout::default(),
         Stage::Starting => return Layout { service: true, ..Layout::default() },
-        Stage::Contended(_) | Stage::Mistaken(_) | Stage::Awaiting(_) | Stage::Restoring => goal(seen, memory),
-        Stage::Paused(_) => goal(seen, memory),
+        Stage::Contended(_) | Stage::Mistaken(_) | Stage::Awaiting(_) | Stage::Restoring | Stage::Paused(_) => {
+            goal(seen, memory)
+        }
         Stage::Deploying(r)
         | Stage::Checking(r, ..)
         | Stage::Soaking(r, _)

@@ -18,7 +18,11 @@ use k8s_openapi::api::{
     core::v1::{Pod, Service},
     discovery::v1::EndpointSlice,
 };
-use kube::{Api, Client, ResourceExt, api::ListParams, core::error_boundary::InvalidObject};
+use kube::{
+    Api, Client, ResourceExt,
+    api::ListParams,
+    core::{DeserializeGuard, error_boundary::InvalidObject},
+};
 use switchyard_api::{Command, Pipeline, Revision, Rollout, Timestamp, names, rollout::RolloutStatus};
 use switchyard_cluster::{caches::Guarded, writer::Writer};
 use switchyard_decide::rollout::{self, Observed, Order, Seen};
@@ -155,7 +159,8 @@ impl RolloutHands {
         for (namespace, name) in named_pipelines(rollout) {
             let api: Api<Guarded<Pipeline>> = Api::namespaced(self.client.clone(), &namespace);
             // One that cannot be read is as good as absent here too, and keeps nobody from switching back.
-            if let Some(Ok(found)) = api.get_opt(&name).await?.map(|guarded| guarded.0) {
+            let found = api.get_opt(&name).await?;
+            if let Some(DeserializeGuard(Ok(found))) = found {
                 pipelines.insert(format!("{namespace}/{name}"), Arc::new(found));
             }
         }

@@ -3,6 +3,7 @@
 mod server;
 
 use serde_json::{Value, json};
+use switchyard_api::rollout::Memory;
 use switchyard_cluster::{
     caches::{Scope, synced},
     writer::Writer,
@@ -31,7 +32,7 @@ fn shop(record: Option<&Record>) -> Shop {
             "template": {"spec": {"containers": [{"name": "web", "image": "web:1"}]}}}});
     server.put("rollouts", body);
     let rollout: Rollout = serde_json::from_value(server.find("rollouts", "shop").unwrap()).unwrap();
-    let revision = Order::parse(&rollout, "shop").unwrap().wanted(&Default::default()).unwrap();
+    let revision = Order::parse(&rollout, "shop").unwrap().wanted(&Memory::default()).unwrap();
     let record = record.map(|r| serde_json::to_string(r).unwrap());
     let mut live =
         bodies::live_service(&rollout, rollout.spec.service.as_ref().unwrap(), &record.clone().unwrap_or_default());
@@ -166,6 +167,7 @@ async fn an_object_that_cannot_be_read_says_so_and_hides_no_other() {
     broken["status"] = json!({"memory": memory, "conditions": []});
     shop.server.put("rollouts", broken);
     let hands = shop.hands(false).await;
+    #[expect(clippy::result_large_err, reason = "as kube has it")]
     let found = |name: &str| hands.object(&("shop".to_owned(), name.to_owned())).unwrap();
     assert!(found("shop").is_ok());
     let why = found("broken").unwrap_err();

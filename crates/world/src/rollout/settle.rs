@@ -9,6 +9,7 @@ use switchyard_decide::{
 use super::Cluster;
 
 #[derive(Clone, Debug, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "one or two a round, and none is kept")]
 pub enum Write {
     Report(Memory),
     Act(Action),

@@ -12,6 +12,7 @@ use switchyard_world::rollout::Cluster;
 
 /// One conditional write under way.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[expect(clippy::large_enum_variant, reason = "kept once each, interned")]
 pub enum Write {
     Report { at: Version, memory: Memory },
     Act(Action),

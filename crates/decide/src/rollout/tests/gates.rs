@@ -235,7 +235,11 @@ fn an_existing_service() {
     assert_eq!(shop().acts(), NOTHING);
     assert_eq!(shop().waits_for(), ["Service shop to exist: spec.serviceRef names it"]);
     let untouched = shop().serving(|s| s.record = Some(Record::default()));
-    assert_eq!(untouched.acts(), ["record at 7:", "deploy A from a", "expose A from a"], "claimed, its selector untouched");
+    assert_eq!(
+        untouched.acts(),
+        ["record at 7:", "deploy A from a", "expose A from a"],
+        "claimed, its selector untouched"
+    );
     assert_eq!(untouched.created(A).acts(), ["record at 7: candidate A since 7"]);
     let taken = shop().serving(|s| s.foreign = Some(Foreign::SelectorOwned("selects app=shop, which helm set".into())));
     assert_eq!(taken.acts(), NOTHING);

@@ -106,7 +106,7 @@ impl Server {
 
 fn renew(object: &mut Value) {
     let version: u64 = object["metadata"]["resourceVersion"].as_str().unwrap().parse().unwrap();
-    object["metadata"]["resourceVersion"] = json!((version + 1).to_string());
+    object["metadata"]["resourceVersion"] = json!(version.saturating_add(1).to_string());
 }
 
 fn failure(code: StatusCode, reason: &str, name: &str) -> (StatusCode, Value) {
