@@ -104,7 +104,7 @@ impl Page {
                     }],
                 }},
                 "service": {"spec": {"ports": [{"name": "http", "port": 80, "targetPort": "http"}]}},
-                "strategy": {"blueGreen": {"scaleDownDelay": self.scale_down_delay, "drain": {"duration": self.drain, "preStop": pre_stop}}},
+                "strategy": {"blueGreen": {"scaleDownDelay": self.scale_down_delay, "abortScaleDownDelay": "3s", "drain": {"duration": self.drain, "preStop": pre_stop}}},
                 "progressDeadline": self.progress_deadline,
             },
         })

@@ -10,6 +10,7 @@ pub mod ground;
 pub mod hosted;
 pub mod install;
 pub mod load;
+pub mod orders;
 pub mod place;
 pub mod process;
 pub mod proxy;

@@ -103,9 +103,9 @@ pub struct Promoted {
 pub struct Handled {
     pub state: CommandState,
     pub message: String,
-    /// It is answered once the live Service's record fences this revision off.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub fences: Option<Revision>,
+    /// It is answered once the live Service's record fences these revisions off.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fences: Vec<Revision>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]

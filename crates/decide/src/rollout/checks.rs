@@ -300,14 +300,15 @@ fn target(seen: &Observed, subject: &Subject, check: &HttpCheck, number: i32) ->
     let pods = &seen.revisions.get(&subject.revision)?.addresses;
     let turn = usize::try_from(number).unwrap_or(0).checked_rem(pods.len())?;
     let pod: &Address = pods.get(turn)?;
+    let mut ports = pod.ports.iter();
     let port = match &check.port {
-        None => pod.ports.first().map(|(_, port)| *port),
+        None => ports.next(),
         Some(port) => match port.as_u64() {
-            Some(number) => u16::try_from(number).ok(),
-            None => pod.ports.iter().find(|(name, _)| name.as_deref() == port.as_str()).map(|(_, port)| *port),
+            Some(number) => ports.find(|p| u64::from(p.service) == number),
+            None => ports.find(|p| p.name.as_deref() == port.as_str()),
         },
     };
-    Some(SocketAddr::new(pod.ip, port?))
+    Some(SocketAddr::new(pod.ip, port?.pod))
 }
 
 /// What a check waits for.

@@ -31,8 +31,11 @@ pub fn obey(seen: &Observed, memory: &mut Memory) {
 pub fn answers(seen: &Observed, memory: &Memory) -> Vec<Action> {
     let answer = |command: &Command| {
         let handled = memory.handled.get(&command.uid)?;
-        let fenced = handled.fences.is_none_or(|r| memory.rejected.contains(&r) || !memory.failed.contains_key(&r));
-        fenced.then(|| Action::Answer {
+        let record = seen.record();
+        let fenced = |r: &Revision| {
+            record.candidate != Some(*r) && (memory.rejected.contains(r) || !memory.failed.contains_key(r))
+        };
+        handled.fences.iter().all(fenced).then(|| Action::Answer {
             command: command.name.clone(),
             uid: command.uid.clone(),
             at: command.version.clone(),
@@ -55,7 +58,7 @@ fn order(seen: &Observed, memory: &mut Memory, command: &Command) -> Option<Hand
 }
 
 fn handled(state: CommandState, message: String) -> Handled {
-    Handled { state, message, fences: None }
+    Handled { state, message, fences: vec![] }
 }
 fn done(message: String) -> Handled {
     handled(CommandState::Done, message)
@@ -117,7 +120,7 @@ fn abort(seen: &Observed, memory: &mut Memory, command: &Command, revision: Revi
     }
     let message = format!("aborted by {}{}", command.user, because(command));
     fail(seen, memory, revision, reason::ABORTED, message, Some(&command.user));
-    Handled { fences: Some(revision), ..done(format!("{revision} cannot go live any more")) }
+    Handled { fences: vec![revision], ..done(format!("{revision} is given up")) }
 }
 
 /// A try that is not fenced off yet cannot be followed by another.
@@ -150,8 +153,11 @@ fn roll_back(seen: &Observed, memory: &mut Memory, command: &Command, revision: 
     if bad(memory, &record, revision) {
         return refused(format!("{revision} was given up: a Command of type Retry comes first"));
     }
-    let left: Vec<Revision> =
-        [record.live, described(seen, memory)].into_iter().flatten().filter(|r| *r != revision).collect();
+    let left: Vec<Revision> = [record.live, record.candidate, described(seen, memory)]
+        .into_iter()
+        .flatten()
+        .filter(|r| *r != revision)
+        .collect();
     memory.held = Some(promoted(command, revision));
     memory.promoted = None;
     for left in &left {
@@ -161,7 +167,7 @@ fn roll_back(seen: &Observed, memory: &mut Memory, command: &Command, revision: 
         }
     }
     Handled {
-        fences: left.first().copied(),
+        fences: left,
         ..done(format!("back to {revision}: nothing else goes live before a Command of type Resume"))
     }
 }

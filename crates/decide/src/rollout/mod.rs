@@ -22,8 +22,8 @@ pub use checks::{CheckId, Question};
 pub use goal::{goal, on_trial};
 pub use layout::Layout;
 pub use observed::{
-    Address, Command, CommandOrder, Deployment, Foreign, JobKey, JobState, Observed, Offer, OfferedRelease, Preview,
-    Record, Seen, Selects, Service,
+    Address, Command, CommandOrder, Deployment, Foreign, JobKey, JobState, Observed, Offer, OfferedRelease, Port,
+    Preview, Record, Seen, Selects, Service,
 };
 pub use order::{ImageSlot, Order, PreviewOrder};
 use serde::{Deserialize, Serialize};

@@ -101,8 +101,17 @@ pub struct Seen {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Address {
     pub ip: IpAddr,
-    /// In the order of the Service: the port's name, if it has one, and the pod's number for it.
-    pub ports: Vec<(Option<String>, u16)>,
+    /// In the order of the revision's Service.
+    pub ports: Vec<Port>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Port {
+    pub name: Option<String>,
+    /// The Service's number for it.
+    pub service: u16,
+    /// The pod's.
+    pub pod: u16,
 }
 
 /// Which run of which check a Job is.

@@ -85,9 +85,7 @@ pub fn stage(seen: &Observed, memory: &Memory) -> (&'static str, Stage) {
             return ("a lost record promotes nothing", Stage::Awaiting(person));
         }
         return match wanted_or_why(seen, memory) {
-            Ok(next) if !bad(memory, &seen.record(), next) && paused(seen, memory) => {
-                ("a pause stops what is new", Stage::Paused(next))
-            }
+            Ok(_) if let Some(next) = waiting(seen, memory) => ("a pause stops what is new", Stage::Paused(next)),
             Ok(wanted) if !bad(memory, &seen.record(), wanted) => {
                 ("at no replicas nothing is tried", Stage::Awaiting("spec.replicas to be more than 0".to_owned()))
             }
@@ -108,16 +106,14 @@ fn place(seen: &Observed, memory: &Memory, record: &Record, goal: Revision) -> (
     if record.live == Some(goal) {
         return match memory.confirmed.filter(|c| c.revision == goal) {
             None if on_trial(seen, memory) == Some(goal) => trial(seen, memory, goal),
-            _ if paused(seen, memory)
-                && let Some(next) = waiting(seen, memory) =>
-            {
-                ("a pause stops what is new", Stage::Paused(next))
-            }
+            None if let Some(next) = waiting(seen, memory) => ("a pause stops what is new", Stage::Paused(next)),
             None => ("what is live stays while nothing else is wanted", Stage::Settled(goal)),
             Some(confirmed) => {
                 let until = confirmed.time.plus(seen.order.as_ref().map(|o| o.scale_down_delay).unwrap_or_default());
                 if record.fallback.is_some() && seen.now < until {
                     ("the revision before the live one is the way back", Stage::Keeping(goal, until))
+                } else if let Some(next) = waiting(seen, memory).filter(|_| record.fallback.is_none()) {
+                    ("a pause stops what is new", Stage::Paused(next))
                 } else {
                     ("the goal is live and confirmed", Stage::Settled(goal))
                 }
@@ -190,7 +186,8 @@ fn trial(seen: &Observed, memory: &Memory, revision: Revision) -> (&'static str,
 /// What the spec describes and the pause keeps from going live.
 pub fn waiting(seen: &Observed, memory: &Memory) -> Option<Revision> {
     let record = seen.record();
-    described(seen, memory).filter(|r| record.live != Some(*r) && !bad(memory, &record, *r))
+    let next = described(seen, memory).filter(|_| paused(seen, memory));
+    next.filter(|r| record.live != Some(*r) && !bad(memory, &record, *r))
 }
 
 pub fn paused(seen: &Observed, memory: &Memory) -> bool {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::{batch::v1::Job, core::v1::Pod, core::v1::Service as K8sService};
 use kube::ResourceExt;
 use switchyard_api::{Revision, names};
-use switchyard_decide::rollout::{Address, JobKey, JobState};
+use switchyard_decide::rollout::{Address, JobKey, JobState, Port};
 
 use super::{
     Children,
@@ -52,31 +52,31 @@ fn state(job: &Job, children: &Children) -> JobState {
 
 /// Where the ready endpoints of a revision's own Service listen, in the order of their addresses.
 pub fn addresses(service: &K8sService, alive: &[&Pod], children: &Children) -> Vec<Address> {
-    let order: Vec<Option<String>> =
-        service.spec.iter().flat_map(|s| s.ports.iter().flatten()).map(|p| p.name.clone()).collect();
-    let mut found: BTreeMap<std::net::IpAddr, Vec<(Option<String>, u16)>> = BTreeMap::new();
+    let spec: Vec<(Option<&String>, u16)> = service
+        .spec
+        .iter()
+        .flat_map(|s| s.ports.iter().flatten())
+        .filter_map(|p| Some((p.name.as_ref(), u16::try_from(p.port).ok()?)))
+        .collect();
+    let mut found: BTreeMap<std::net::IpAddr, BTreeMap<Option<&String>, u16>> = BTreeMap::new();
     for slice in slices(&service.name_any(), children) {
-        let ports: Vec<(Option<String>, u16)> = slice
-            .ports
-            .iter()
-            .flatten()
-            .filter_map(|p| Some((p.name.clone().filter(|n| !n.is_empty()), u16::try_from(p.port?).ok()?)))
-            .collect();
+        let ports = slice.ports.iter().flatten();
+        let ports =
+            ports.filter_map(|p| Some((p.name.as_ref().filter(|n| !n.is_empty()), u16::try_from(p.port?).ok()?)));
         for endpoint in slice.endpoints.iter().filter(|e| is_ready(e)) {
             let lives = pod_uid(endpoint)
                 .is_some_and(|uid| alive.iter().any(|p| p.metadata.uid.as_ref() == Some(uid) && pods::is_ready(p)));
             let ip = endpoint.addresses.first().and_then(|a| a.parse().ok()).filter(|_| lives);
             if let Some(ip) = ip {
-                found.entry(ip).or_default().extend(ports.iter().cloned());
+                found.entry(ip).or_default().extend(ports.clone());
             }
         }
     }
-    let place = |name: &Option<String>| order.iter().position(|o| o == name).unwrap_or(order.len());
-    found
-        .into_iter()
-        .map(|(ip, mut ports)| {
-            ports.sort_by_key(|(name, _)| place(name));
-            Address { ip, ports }
-        })
-        .collect()
+    let address = |(ip, pods): (_, BTreeMap<Option<&String>, u16>)| {
+        let ports = spec
+            .iter()
+            .filter_map(|(name, service)| Some(Port { name: name.cloned(), service: *service, pod: *pods.get(name)? }));
+        Address { ip, ports: ports.collect() }
+    };
+    found.into_iter().map(address).collect()
 }

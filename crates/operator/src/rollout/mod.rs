@@ -23,7 +23,10 @@ use kube::{
     api::ListParams,
     core::{DeserializeGuard, error_boundary::InvalidObject},
 };
-use switchyard_api::{Command, Pipeline, Revision, Rollout, Timestamp, names, rollout::RolloutStatus};
+use switchyard_api::{
+    Command, Pipeline, Revision, Rollout, Timestamp, names,
+    rollout::{Phase, RolloutStatus},
+};
 use switchyard_cluster::{caches::Guarded, writer::Writer};
 use switchyard_decide::rollout::{self, Observed, Order, Seen};
 
@@ -113,7 +116,12 @@ impl RolloutHands {
     fn delicate(&self, rollout: &Rollout) -> bool {
         let (namespace, _) = own(rollout);
         let Some(service) = self.caches.services.get(&namespace, rollout.live_service()) else { return false };
-        services::record(&service).is_none_or(|r| r.candidate.is_some() || r.live.is_none())
+        // That it is paused is said only of a Service without a candidate, and people rely on it.
+        let to_be_paused = rollout.spec.paused
+            && rollout.status.as_ref().is_none_or(|s| {
+                s.phase != Some(Phase::Paused) || Some(s.observed_generation) != rollout.metadata.generation
+            });
+        to_be_paused || services::record(&service).is_none_or(|r| r.candidate.is_some() || r.live.is_none())
     }
 
     /// Services that exist already have our label only from the first write on: until then they are read live.

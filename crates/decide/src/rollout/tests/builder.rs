@@ -12,7 +12,7 @@ use switchyard_api::{
 
 use super::super::{
     Action, Address, Command, CommandOrder, Deployment, ImageSlot, JobKey, JobState, Observed, Offer, OfferedRelease,
-    Order, Preview, PreviewOrder, Record, Rollout, Seen, Selects, Service,
+    Order, Port, Preview, PreviewOrder, Record, Rollout, Seen, Selects, Service,
 };
 use crate::{Answer, Decision, Kind as _, Measured, Mistake, Refusal, Unreachable, Version};
 
@@ -321,7 +321,10 @@ impl Scene {
     }
     /// Where its pods listen.
     pub fn listens(self, r: Name, addresses: &[&str]) -> Self {
-        let at = |ip: &&str| Address { ip: ip.parse().unwrap(), ports: vec![(Some("http".to_owned()), 8080)] };
+        let at = |ip: &&str| Address {
+            ip: ip.parse().unwrap(),
+            ports: vec![Port { name: Some("http".to_owned()), service: 80, pod: 8080 }],
+        };
         self.child(r, |c| c.addresses = addresses.iter().map(at).collect())
     }
     /// Alice orders something; the Command's name says what.

@@ -23,7 +23,7 @@ fn an_abort_is_acknowledged_only_once_the_service_fences_it_off() {
     assert_eq!(shop.0.memory.failed[&B.revision()].reason, reason::ABORTED);
     assert_eq!(shop.acts(), ["record at 7: live A void B"], "and no answer yet");
     let fenced = shop.record(|r| (r.candidate, r.since) = (None, None)).void(B).next();
-    assert_eq!(fenced.acts(), ["answer stop: Done, B cannot go live any more"]);
+    assert_eq!(fenced.acts(), ["answer stop: Done, B is given up"]);
     let told = fenced.told().next();
     assert_eq!((told.acts(), told.0.memory.handled.len()), (vec![], 0));
     assert_eq!(told.0.memory.history[0].by.as_deref(), Some("alice"));
