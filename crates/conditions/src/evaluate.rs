@@ -51,6 +51,11 @@ pub enum NotEvaluated {
 }
 
 impl Condition {
+    /// Whether it looks at more of an answer than its status.
+    pub fn reads_body(&self) -> bool {
+        self.shape.names("body") || self.shape.names("json")
+    }
+
     /// Whether the answer meets it.
     pub fn evaluate(&self, facts: &Facts<'_>) -> Result<bool, NotEvaluated> {
         let mut context = Context::with_env(Arc::clone(&ENVIRONMENT));
