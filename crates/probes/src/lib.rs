@@ -5,6 +5,14 @@
 //! - An object is woken only when an answer changes. An answer that was given again keeps its first time.
 //! - A question that has not been answered is absent: not asked yet is not unreachable.
 
+mod check;
+mod http;
+mod prometheus;
+
+pub use check::{Inconclusive, Verdict};
+pub use http::{HttpQuestion, http};
+pub use prometheus::{PrometheusQuestion, prometheus};
+
 use std::{
     collections::{BTreeMap, HashMap},
     fmt::Debug,

@@ -174,16 +174,17 @@ pub(crate) async fn success(registry: &str, what: &str, answer: Response) -> Res
 }
 
 /// A body of at most `cap` bytes.
-pub(crate) async fn capped(registry: &str, mut answer: Response, cap: usize) -> Result<Vec<u8>, Error> {
-    let mut body = Vec::new();
-    while let Some(piece) = answer.chunk().await.map_err(|error| of_request(registry, &error))? {
-        if body.len().saturating_add(piece.len()) > cap {
-            let why = format!("an answer of more than {cap} bytes");
-            return Err(Error::ServerError { registry: registry.to_owned(), why });
+pub(crate) async fn capped(registry: &str, answer: Response, cap: usize) -> Result<Vec<u8>, Error> {
+    let registry = registry.to_owned();
+    switchyard_net::read(answer, cap).await.map_err(|error| match error {
+        switchyard_net::Error::TooLarge { cap } => {
+            Error::ServerError { registry, why: format!("an answer of more than {cap} bytes") }
         }
-        body.extend_from_slice(&piece);
-    }
-    Ok(body)
+        other @ (switchyard_net::Error::Address(_)
+        | switchyard_net::Error::Forbidden
+        | switchyard_net::Error::Time
+        | switchyard_net::Error::Network(_)) => Error::Unreachable { registry, why: other.to_string() },
+    })
 }
 
 fn digest_header(headers: &HeaderMap) -> Option<String> {

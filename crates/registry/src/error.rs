@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use oci_distribution::errors::OciDistributionError;
+use switchyard_net::{excerpt, innermost};
 
 /// Why the registry did not give what it was asked for. No credential is in any of these texts.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -39,15 +40,6 @@ pub enum Error {
     Mismatch { registry: String, what: String, served: String, pushed: String },
 }
 
-/// The longest excerpt of a stranger's answer in a message.
-const EXCERPT: usize = 200;
-
-/// One line, without control characters, of bounded length.
-pub(crate) fn excerpt(text: &str) -> String {
-    let words: Vec<&str> = text.split_whitespace().collect();
-    words.join(" ").chars().filter(|c| !c.is_control()).take(EXCERPT).collect()
-}
-
 /// An answer with a status that is not success. `body` is the registry's own text.
 pub(crate) fn of_status(registry: &str, what: &str, status: u16, retry_after: Option<Duration>, body: &str) -> Error {
     let registry = registry.to_owned();
@@ -81,11 +73,7 @@ pub(crate) fn of_request(registry: &str, error: &reqwest::Error) -> Error {
     if error.is_timeout() {
         return Error::Unreachable { registry, why: "no answer in time".to_owned() };
     }
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(inner) = cause.source() {
-        cause = inner;
-    }
-    Error::Unreachable { registry, why: excerpt(&cause.to_string()) }
+    Error::Unreachable { registry, why: innermost(error) }
 }
 
 /// What oci-client says while it uploads.
