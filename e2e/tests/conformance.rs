@@ -2,9 +2,9 @@
 //! a real API server, refusals included. Here the operator's own hands write, and no operator runs.
 //!
 //! Compared after every step: how the write ended; of the Rollout the order and the memory; of the live Service whose it
-//! is, selector and record; of each revision which objects exist, claim, pods wanted, releases, and whose they are. Pods
-//! are not: that controllers make them is Kubernetes' part, so nodes take none of these, and what the live Service's
-//! slices list is written by hand.
+//! is, selector and record; of the preview Service the same but a record; of each revision which objects and Jobs exist,
+//! claim, pods wanted, releases, and whose they are; Commands that were not answered. Pods are not: that controllers make
+//! them is Kubernetes' part, so nodes take none of these, and what the live Service's slices list is written by hand.
 //!
 //! `SWITCHYARD_SEED` is another beginning, `SWITCHYARD_CONFORMANCE_SEQUENCES` another number of sequences. A sequence is
 //! told again by its own seed alone.
@@ -19,14 +19,14 @@ mod versions;
 use std::{collections::BTreeMap, sync::Arc};
 
 use fastrand::Rng;
-use futures::StreamExt as _;
+use futures::{Stream, StreamExt as _};
 use switchyard_api::{
     Revision, Rollout, Timestamp,
     rollout::{Memory, ReleaseRef},
 };
 use switchyard_decide::{
     Mistake, Refusal, Version,
-    rollout::{Action, Observed, Order, Record, Selects},
+    rollout::{Action, CommandOrder, JobKey, JobState, Observed, Order, Record, Selects},
 };
 use switchyard_e2e::{
     hosted::without_the_installed_one,
@@ -73,6 +73,8 @@ struct State {
     order: Result<Order, Mistake>,
     memory: Memory,
     service: Option<Live>,
+    preview: Option<(bool, Selects)>,
+    commands: BTreeMap<String, CommandOrder>,
     revisions: BTreeMap<Revision, Child>,
 }
 #[derive(Clone, Debug, PartialEq)]
@@ -86,6 +88,7 @@ struct Child {
     deployment: Option<Deployed>,
     exposed: bool,
     conflict: bool,
+    jobs: BTreeMap<JobKey, &'static str>,
 }
 #[derive(Clone, Debug, PartialEq)]
 struct Deployed {
@@ -106,6 +109,7 @@ impl State {
                 }),
                 exposed: seen.exposed,
                 conflict: seen.conflict.is_some(),
+                jobs: seen.jobs.iter().map(|(key, state)| (key.clone(), how(state))).collect(),
             }
         };
         let revisions = seen.revisions.iter().map(|(r, seen)| (*r, child(seen)));
@@ -117,6 +121,8 @@ impl State {
                 record: s.record.clone(),
                 selects: s.selects.clone(),
             }),
+            preview: seen.preview.as_ref().map(|p| (p.foreign.is_some(), p.selects.clone())),
+            commands: seen.commands.iter().map(|c| (c.uid.clone(), c.order)).collect(),
             // A name that nothing has any more is no revision.
             revisions: revisions.filter(|(_, c)| c.deployment.is_some() || c.exposed).collect(),
         }
@@ -128,10 +134,24 @@ impl State {
         if let Some(record) = self.service.as_mut().and_then(|s| s.record.as_mut()) {
             *record = versions.worlds_record(record);
         }
-        for deployment in self.revisions.values_mut().filter_map(|c| c.deployment.as_mut()) {
-            deployment.claim = deployment.claim.as_ref().map(|c| versions.worlds_claim(c));
+        for child in self.revisions.values_mut() {
+            for claim in child.deployment.iter_mut().filter_map(|d| d.claim.as_mut()) {
+                *claim = versions.worlds_nomination(claim);
+            }
+            let jobs = std::mem::take(&mut child.jobs).into_iter();
+            child.jobs = jobs
+                .map(|(key, state)| (JobKey { under: versions.worlds_nomination(&key.under), ..key }, state))
+                .collect();
         }
         self
+    }
+}
+
+fn how(state: &JobState) -> &'static str {
+    match state {
+        JobState::Running(_) => "runs",
+        JobState::Passed => "passed",
+        JobState::Failed(_) => "failed",
     }
 }
 
@@ -159,6 +179,11 @@ fn kind(step: &Step) -> &'static str {
         Step::Act(Action::Retire { .. }) => "Retire",
         Step::Act(Action::Delete { at: Some(_), .. }) => "Delete",
         Step::Act(Action::Delete { at: None, .. }) => "Delete, the Service",
+        Step::Act(Action::CreatePreview) => "CreatePreview",
+        Step::Act(Action::Preview { .. }) => "Preview",
+        Step::Act(Action::Check { .. }) => "Check",
+        Step::Act(Action::Answer { .. }) => "Answer",
+        Step::Order(_) => "Command",
         Step::Report { .. } => "Report",
         Step::Edit { .. } => "edit",
         Step::List(_) => "slices",
@@ -179,7 +204,13 @@ fn written(step: &Step) -> Option<Object> {
             | Action::Scale { revision, .. }
             | Action::Retire { revision, .. }
             | Action::Delete { revision, .. } => Some(Object::Deployment(*revision)),
-            Action::CreateService | Action::Deploy { .. } | Action::Expose { .. } => None,
+            Action::Preview { .. } => Some(Object::Preview),
+            Action::Answer { uid, .. } => Some(Object::Command(uid.clone())),
+            Action::CreateService
+            | Action::CreatePreview
+            | Action::Deploy { .. }
+            | Action::Expose { .. }
+            | Action::Check { .. } => None,
         },
         Step::Report { .. } => Some(Object::Rollout),
         Step::Edit { .. }
@@ -189,7 +220,8 @@ fn written(step: &Step) -> Option<Object> {
         | Step::SelectElsewhere(_)
         | Step::Squat(_)
         | Step::SquatService
-        | Step::Wait => None,
+        | Step::Wait
+        | Step::Order(_) => None,
     }
 }
 
@@ -204,11 +236,18 @@ fn with_the_version_there_is(step: &Step, world: &Cluster) -> Step {
             | Action::Claim { at, .. }
             | Action::Scale { at, .. }
             | Action::Retire { at, .. }
-            | Action::Delete { at: Some(at), .. },
+            | Action::Delete { at: Some(at), .. }
+            | Action::Preview { at, .. }
+            | Action::Answer { at, .. },
         )
         | Step::Report { at, .. } => at.clone_from(current),
         Step::Act(
-            Action::CreateService | Action::Deploy { .. } | Action::Expose { .. } | Action::Delete { at: None, .. },
+            Action::CreateService
+            | Action::CreatePreview
+            | Action::Deploy { .. }
+            | Action::Expose { .. }
+            | Action::Check { .. }
+            | Action::Delete { at: None, .. },
         )
         | Step::Edit { .. }
         | Step::List(_)
@@ -217,7 +256,8 @@ fn with_the_version_there_is(step: &Step, world: &Cluster) -> Step {
         | Step::SelectElsewhere(_)
         | Step::Squat(_)
         | Step::SquatService
-        | Step::Wait => {}
+        | Step::Wait
+        | Step::Order(_) => {}
     }
     step
 }
@@ -236,17 +276,16 @@ struct Pair {
 type Counts = BTreeMap<(&'static str, &'static str), usize>;
 
 impl Pair {
-    async fn new(place: &Place, hands: &Arc<RolloutHands>, name: &str, twist: Twist) -> Self {
-        let real = Real::create(place, hands, name).await;
+    async fn new(place: &Place, hands: &Arc<RolloutHands>, mut rollout: Rollout, twist: Twist) -> Self {
+        let real = Real::create(place, hands, &rollout).await;
         let orders: Vec<Order> = (0..TEMPLATES)
             .map(|number| {
-                let mut rollout: Rollout = serde_json::from_value(real::rollout(name, 1)).unwrap();
                 rollout.spec.template = real::template(number);
-                Order::parse(&rollout.spec, &place.namespace).unwrap()
+                Order::parse(&rollout, &place.namespace).unwrap()
             })
             .collect();
         let setting = Setting {
-            name: format!("{}/{name}", place.namespace),
+            name: format!("{}/{}", place.namespace, real.name),
             uid: real.uid.clone(),
             started: Timestamp::default(),
             offers: BTreeMap::new(),
@@ -262,6 +301,9 @@ impl Pair {
         let before = self.world.clone();
         let expected = self.on_world(step);
         let found = self.on_real(&before, step).await;
+        if let Step::Order(order) = step {
+            self.world.command(self.real.order(*order).await);
+        }
         self.told.push(format!("{step:?}: {}", class(&found)));
         self.real.caught_up().await;
         self.versions.learn(&self.world, &self.real.versions().await);
@@ -332,8 +374,10 @@ async fn sequence(
     number: usize,
     twist: Twist,
 ) -> Result<Counts, String> {
-    let mut pair = Pair::new(place, hands, &format!("shop-{number}"), twist).await;
-    let mut teller = Teller::new(Rng::with_seed(seed), pair.orders.clone());
+    let mut random = Rng::with_seed(seed);
+    let rollout = real::rollout(&format!("shop-{number}"), random.bool());
+    let mut pair = Pair::new(place, hands, rollout, twist).await;
+    let mut teller = Teller::new(random, pair.orders.clone());
     let undisturbed = teller.random.usize(0..=UNDISTURBED);
     let mut counts = Counts::new();
     let mut ended = Ok(());
@@ -358,16 +402,17 @@ fn setting<T: std::str::FromStr>(name: &str) -> Option<T> {
     std::env::var(name).ok().and_then(|value| value.parse().ok())
 }
 
-/// All sequences, some at a time; what each came to.
-async fn sequences(place: &Place, number: usize, twist: Twist) -> Vec<Result<Counts, String>> {
+/// Sequences, some at a time; what each came to.
+async fn sequences(place: &Place, number: usize, twist: Twist) -> impl Stream<Item = Result<Counts, String>> {
     let seed = setting("SWITCHYARD_SEED").unwrap_or(SEED);
     let hands = Arc::new(real::hands(place).await);
-    let each = (0..number).map(|n| {
+    let place = place.clone();
+    let each = (0..number).map(move |n| {
         let seed = seed.wrapping_add(u64::try_from(n).unwrap());
         let (place, hands) = (place.clone(), Arc::clone(&hands));
         async move { sequence(&place, &hands, seed, n, twist).await }
     });
-    futures::stream::iter(each).buffer_unordered(AT_ONCE).collect().await
+    futures::stream::iter(each).buffer_unordered(AT_ONCE)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -377,7 +422,7 @@ async fn the_world_and_an_api_server_end_alike() {
     let number = setting("SWITCHYARD_CONFORMANCE_SEQUENCES").unwrap_or(SEQUENCES);
     without_the_installed_one(async || {
         in_a_namespace("conformance", async |place| {
-            let ended = sequences(&place, number, Twist::None).await;
+            let ended: Vec<Result<Counts, String>> = sequences(&place, number, Twist::None).await.collect().await;
             let wrong: Vec<&String> = ended.iter().filter_map(|e| e.as_ref().err()).collect();
             let mut counts = Counts::new();
             for (what, n) in ended.iter().flatten().flatten() {
@@ -418,10 +463,9 @@ async fn a_world_or_a_writer_that_forgets_its_conditions_is_found_out() {
     without_the_installed_one(async || {
         for twist in [Twist::WorldWithoutVersions, Twist::WorldDoesNotLook, Twist::WritesWithoutVersions] {
             in_a_namespace("conformance", async |place| {
-                let ended = sequences(&place, SEQUENCES / 2, twist).await;
-                let found: Vec<&String> = ended.iter().filter_map(|e| e.as_ref().err()).collect();
-                let first = found.first().expect("nothing parted, so nothing would be found");
-                println!("{twist:?}: {} of {} parted, such as\n{first}", found.len(), ended.len());
+                let parted = sequences(&place, SEQUENCES, twist).await.filter_map(async |ended| ended.err());
+                let first = std::pin::pin!(parted).next().await.expect("nothing parted, so nothing would be found");
+                println!("{twist:?} is found out:\n{first}");
             })
             .await;
         }

@@ -2,14 +2,16 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use k8s_openapi::api::{apps::v1::Deployment, core::v1::Service, discovery::v1::EndpointSlice};
+use k8s_openapi::api::{
+    apps::v1::Deployment, authentication::v1::SelfSubjectReview, core::v1::Service, discovery::v1::EndpointSlice,
+};
 use kube::{
     Api, Resource, ResourceExt as _,
     api::{DeleteParams, ListParams, Patch, PatchParams, PostParams},
 };
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
-use switchyard_api::{Revision, Rollout, Timestamp, names, rollout::RolloutStatus};
+use switchyard_api::{Command, Revision, Rollout, Timestamp, names, rollout::RolloutStatus};
 use switchyard_cluster::{
     caches::{Scope, synced},
     client,
@@ -18,7 +20,7 @@ use switchyard_cluster::{
 };
 use switchyard_decide::{
     Refusal, Version,
-    rollout::{Action, Observed, Order},
+    rollout::{self as decide, Action, CommandOrder, Observed, Order},
 };
 use switchyard_e2e::{ground::SYSTEM, place::Place, process};
 use switchyard_operator::{
@@ -29,7 +31,7 @@ use switchyard_operator::{
 use tokio::time::Instant;
 
 use super::{
-    steps::{ANOTHER, Step},
+    steps::{ANOTHER, CHECK, Step},
     versions::{Current, Object},
 };
 
@@ -77,18 +79,26 @@ pub fn template(number: usize) -> Value {
     }})
 }
 
-pub fn rollout(name: &str, replicas: i32) -> Value {
-    json!({"apiVersion": "switchyard.dev/v1alpha1", "kind": "Rollout", "metadata": {"name": name}, "spec": {
-        "replicas": replicas, "template": template(0), "service": {"spec": {"ports": [{"name": "http", "port": 80}]}},
-        "strategy": {"blueGreen": {"drain": {"duration": "30s", "preStop": "None"}}}}})
+/// With or without a preview and checks before and after the switch.
+pub fn rollout(name: &str, previewed: bool) -> Rollout {
+    let service = json!({"spec": {"ports": [{"name": "http", "port": 80}]}});
+    let mut rollout = json!({"apiVersion": "switchyard.dev/v1alpha1", "kind": "Rollout", "metadata": {"name": name},
+        "spec": {"replicas": 1, "template": template(0), "service": service,
+            "strategy": {"blueGreen": {"drain": {"duration": "30s", "preStop": "None"}}}}});
+    if previewed {
+        let checks = json!([{"name": CHECK, "job": {"fromContainer": "web", "command": ["true"]}}]);
+        rollout["spec"]["preview"] = json!({"service": service, "replicas": 1});
+        rollout["spec"]["checks"] = json!({"preview": checks, "live": checks});
+        rollout["spec"]["strategy"]["blueGreen"]["promotion"] = json!("Manual");
+    }
+    serde_json::from_value(rollout).unwrap()
 }
 
 impl Real {
-    pub async fn create(place: &Place, hands: &Arc<RolloutHands>, name: &str) -> Self {
-        let body: Rollout = serde_json::from_value(rollout(name, 1)).unwrap();
-        let created = place.api().create(&PostParams::default(), &body).await.unwrap();
+    pub async fn create(place: &Place, hands: &Arc<RolloutHands>, rollout: &Rollout) -> Self {
+        let created = place.api().create(&PostParams::default(), rollout).await.unwrap();
         let (place, hands) = (place.clone(), Arc::clone(hands));
-        let real = Self { place, hands, name: name.to_owned(), uid: created.uid().unwrap() };
+        let real = Self { place, hands, name: created.name_any(), uid: created.uid().unwrap() };
         real.caught_up().await;
         real
     }
@@ -118,8 +128,17 @@ impl Real {
             let revision = deployment.labels().get(names::LABEL_REVISION).unwrap().parse().unwrap();
             current.insert(Object::Deployment(revision), version(&deployment.metadata));
         }
-        let service = self.ours::<Service>().await.into_iter().find(|s| s.name_any() == self.name);
-        current.extend(service.map(|s| (Object::Service, version(&s.metadata))));
+        for service in self.ours::<Service>().await {
+            let object = match service.labels().get(names::LABEL_ROLE).map(String::as_str) {
+                Some(names::ROLE_PREVIEW) => Object::Preview,
+                _ if service.name_any() == self.name => Object::Service,
+                _ => continue,
+            };
+            current.insert(object, version(&service.metadata));
+        }
+        let commands = self.place.list::<Command>("").await;
+        let ours = commands.iter().filter(|c| c.spec.target_ref.uid == self.uid);
+        current.extend(ours.map(|c| (Object::Command(c.uid().unwrap()), version(&c.metadata))));
         current
     }
 
@@ -196,9 +215,34 @@ impl Real {
                     "spec": {"selector": {"app": "other"}, "ports": [{"port": 80}]}}))
                     .await;
             }
-            Step::Wait => {}
+            Step::Wait | Step::Order(_) => {}
         }
         Ok(())
+    }
+
+    /// A Command of ours, as the world takes it.
+    pub async fn order(&self, order: CommandOrder) -> decide::Command {
+        let client = &self.place.ground.client;
+        let review = Api::all(client.clone()).create(&PostParams::default(), &SelfSubjectReview::default()).await;
+        let user = review.unwrap().status.unwrap().user_info.unwrap().username.unwrap();
+        let (kind, revision) = match order {
+            CommandOrder::Promote(revision) => ("Promote", Some(revision)),
+            CommandOrder::Abort(revision) => ("Abort", Some(revision)),
+            CommandOrder::Retry(revision) => ("Retry", Some(revision)),
+            CommandOrder::RollbackTo(revision) => ("RollbackTo", Some(revision)),
+            CommandOrder::Resume => ("Resume", None),
+        };
+        let target = json!({"kind": "Rollout", "name": self.name, "uid": self.uid});
+        let mut spec = json!({"user": user, "type": kind, "targetRef": target});
+        if let Some(revision) = revision {
+            spec["revision"] = json!(revision);
+        }
+        let body = json!({"apiVersion": "switchyard.dev/v1alpha1", "kind": "Command", "spec": spec,
+            "metadata": {"generateName": format!("{}-", self.name)}});
+        let body: Command = serde_json::from_value(body).unwrap();
+        let made: Command = self.place.api().create(&PostParams::default(), &body).await.unwrap();
+        let version = Version::new("1");
+        decide::Command { uid: made.uid().unwrap(), name: made.name_any(), version, order, user, reason: None }
     }
 
     /// By hands that hold the Rollout that the decision was made on.
@@ -211,7 +255,11 @@ impl Real {
             | Action::Claim { .. }
             | Action::Scale { .. }
             | Action::Retire { .. }
-            | Action::Delete { .. } => None,
+            | Action::Delete { .. }
+            | Action::CreatePreview
+            | Action::Preview { .. }
+            | Action::Check { .. }
+            | Action::Answer { .. } => None,
         };
         if let Some(number) = fingerprint.and_then(|f| orders.iter().position(|o| o.fingerprint == *f)) {
             rollout.spec.template = template(number);

@@ -4,10 +4,10 @@
 use std::collections::BTreeMap;
 
 use fastrand::Rng;
-use switchyard_api::{Duration, Revision, rollout::Memory, template};
+use switchyard_api::{Duration, Revision, check::Moment, rollout::Memory, template};
 use switchyard_decide::{
     Kind as _, Refusal, Version,
-    rollout::{Action, Order, Record, Rollout, Selects},
+    rollout::{Action, CommandOrder, Foreign, JobKey, Order, Record, Rollout, Selects},
 };
 use switchyard_world::rollout::{Cluster, Deployment, Service};
 
@@ -38,11 +38,15 @@ pub enum Step {
     SquatService,
     /// Time for every patience to end.
     Wait,
+    /// A person orders it.
+    Order(CommandOrder),
 }
 
 /// A selector that is not ours.
 pub const FOREIGN: &str = "app=other";
 pub const ANOTHER: &str = "another";
+/// The name of the check, of both moments, where there is one.
+pub const CHECK: &str = "smoke";
 
 pub struct Teller {
     pub random: Rng,
@@ -78,8 +82,9 @@ impl Teller {
     fn decided(&mut self, then: &Cluster, world: &Cluster) -> Step {
         let mut then = then.clone();
         if self.random.u8(0..4) > 0 {
-            for order in &self.orders {
+            for order in &self.orders.clone() {
                 then.pods_become_ready(revision(order));
+                then.jobs_end(revision(order), self.random.u8(0..4) > 0);
             }
         }
         then.now = world.now;
@@ -98,6 +103,15 @@ impl Teller {
     fn revision(&mut self) -> Revision {
         revision(&self.orders[self.random.usize(0..self.orders.len())])
     }
+    /// Mostly one that has a Deployment.
+    fn deployed(&mut self, world: &Cluster) -> Revision {
+        let there: Vec<Revision> =
+            world.children.iter().filter(|(_, c)| c.deployment.is_some()).map(|(r, _)| *r).collect();
+        match self.random.choice(there) {
+            Some(revision) if self.random.u8(0..5) > 0 => revision,
+            _ => self.revision(),
+        }
+    }
     fn maybe_revision(&mut self) -> Option<Revision> {
         self.random.bool().then(|| self.revision())
     }
@@ -114,22 +128,49 @@ impl Teller {
 
     fn made_up(&mut self, world: &Cluster) -> Action {
         let order = self.orders[self.random.usize(0..self.orders.len())].clone();
-        let (revision, fingerprint) = (revision(&order), order.fingerprint);
+        let (new, fingerprint) = (revision(&order), order.fingerprint);
+        let revision = self.deployed(world);
         let at = self.version(world.deployment(revision).map(|d| &d.version));
         let of_service = world.service.as_ref().map(|s| &s.version);
         let replicas = self.random.i32(0..3);
+        if order.preview.is_some() && self.random.u8(0..5) == 0 {
+            return self.about_previews(world, revision);
+        }
         let foreign = world.service.as_ref().is_some_and(|s| s.foreign.is_some());
         match self.random.u8(0..20) {
             0 => Action::CreateService,
             // A Service of somebody else is vetoed before; whose it then is would be told by nothing.
             1..6 if !foreign => self.record(world),
-            6..8 => Action::Deploy { revision, fingerprint, images: BTreeMap::new(), releases: vec![] },
-            8..10 => Action::Expose { revision, fingerprint },
+            6..8 => Action::Deploy { revision: new, fingerprint, images: BTreeMap::new(), releases: vec![] },
+            8..10 => Action::Expose { revision: new, fingerprint },
             10..13 => Action::Claim { revision, at, claim: self.version(of_service), replicas },
             13..15 => Action::Scale { revision, at, replicas },
             15..18 => Action::Retire { revision, at },
             18 => Action::Delete { revision, at: Some(at) },
             _ => Action::Delete { revision, at: None },
+        }
+    }
+
+    fn about_previews(&mut self, world: &Cluster, revision: Revision) -> Action {
+        match self.random.u8(0..5) {
+            0 => Action::CreatePreview,
+            1 | 2 => {
+                let at = self.version(world.preview.as_ref().map(|p| &p.version));
+                Action::Preview { at, select: self.selects() }
+            }
+            _ => {
+                let under = self.version(world.service.as_ref().map(|s| &s.version));
+                let moment = *self.random.choice(&[Moment::Preview, Moment::Live]).unwrap();
+                Action::Check { revision, job: JobKey { moment, name: CHECK.to_owned(), under } }
+            }
+        }
+    }
+
+    fn selects(&mut self) -> Selects {
+        match self.random.u8(0..6) {
+            0..4 => Selects::Revision(self.revision()),
+            4 => Selects::Nobody,
+            _ => Selects::Foreign(FOREIGN.to_owned()),
         }
     }
 
@@ -142,14 +183,9 @@ impl Teller {
             candidate: self.maybe_revision(),
             since: self.random.bool().then(|| self.version(of_service)),
             moved: self.random.bool().then(|| self.version(of_service)),
-            void: self.maybe_revision().into_iter().collect(),
+            void: self.maybe_revision().map(|r| (r, self.random.u32(1..3))).into_iter().collect(),
         };
-        let select = match self.random.u8(0..10) {
-            0..4 => None,
-            4..8 => Some(Selects::Revision(self.revision())),
-            8 => Some(Selects::Nobody),
-            _ => Some(Selects::Foreign(FOREIGN.to_owned())),
-        };
+        let select = (self.random.u8(0..5) > 1).then(|| self.selects());
         Action::Record { at: self.version(of_service), next, select }
     }
 
@@ -167,6 +203,13 @@ impl Teller {
             13 | 14 => Step::SelectElsewhere(revision),
             15 if is_free(world, revision) => Step::Squat(revision),
             16 if world.service.is_none() => Step::SquatService,
+            17 | 18 => Step::Order(match self.random.u8(0..5) {
+                0 => CommandOrder::Promote(revision),
+                1 => CommandOrder::Abort(revision),
+                2 => CommandOrder::Retry(revision),
+                3 => CommandOrder::RollbackTo(revision),
+                _ => CommandOrder::Resume,
+            }),
             _ => Step::Wait,
         }
     }
@@ -203,10 +246,13 @@ pub fn on_world(world: &mut Cluster, step: &Step, orders: &[Order]) -> Result<()
             (child.exposed, child.conflict) = (true, Some(ANOTHER.to_owned()));
         }
         Step::SquatService => {
-            let (foreign, selects) = (Some(ANOTHER.to_owned()), Selects::Foreign(FOREIGN.to_owned()));
+            let foreign = Some(Foreign::Owned(ANOTHER.to_owned()));
+            let selects = Selects::Foreign(FOREIGN.to_owned());
             world.service = Some(Service { version: Version::new("1"), foreign, record: None, selects });
         }
         Step::Wait => world.now = world.now.plus(Duration::from_mins(20)),
+        // Only the API server knows its uid: whoever creates it tells the world.
+        Step::Order(_) => {}
     }
     Ok(())
 }

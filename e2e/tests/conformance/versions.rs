@@ -10,11 +10,14 @@ use switchyard_decide::{
 use switchyard_world::rollout::Cluster;
 
 /// What is written under a version.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Object {
     Rollout,
     Service,
+    Preview,
     Deployment(Revision),
+    /// By its uid.
+    Command(String),
 }
 
 /// In the world, a version that no object ever has.
@@ -31,7 +34,10 @@ pub fn of_the_world(world: &Cluster) -> Current {
         Some((Object::Deployment(*revision), deployment.version.clone()))
     });
     let service = world.service.iter().map(|s| (Object::Service, s.version.clone()));
-    deployments.chain(service).chain([(Object::Rollout, world.rollout.version.clone())]).collect()
+    let preview = world.preview.iter().map(|p| (Object::Preview, p.version.clone()));
+    let commands = world.commands.iter().map(|(uid, c)| (Object::Command(uid.clone()), c.order.version.clone()));
+    let rollout = (Object::Rollout, world.rollout.version.clone());
+    deployments.chain(service).chain(preview).chain(commands).chain([rollout]).collect()
 }
 
 /// Pairs of versions, the world's first.
@@ -48,7 +54,7 @@ impl Versions {
         self.now = of_the_world(world);
         for (object, version) in &self.now {
             if let Some(real) = real.get(object) {
-                self.known.insert((*object, version.clone()), real.clone());
+                self.known.insert((object.clone(), version.clone()), real.clone());
             }
         }
     }
@@ -70,7 +76,7 @@ impl Versions {
         let deployment = |revision: &Revision, version: &Version| self.real(Object::Deployment(*revision), version);
         let mut action = action.clone();
         match &mut action {
-            Action::CreateService | Action::Deploy { .. } | Action::Expose { .. } => {}
+            Action::CreateService | Action::CreatePreview | Action::Deploy { .. } | Action::Expose { .. } => {}
             Action::Record { at, next, select: _ } => {
                 *at = service(at);
                 in_record(next, service);
@@ -81,6 +87,9 @@ impl Versions {
             }
             Action::Scale { revision, at, .. } | Action::Retire { revision, at } => *at = deployment(revision, at),
             Action::Delete { revision, at } => *at = at.as_ref().map(|at| deployment(revision, at)),
+            Action::Preview { at, select: _ } => *at = self.real(Object::Preview, at),
+            Action::Check { revision: _, job } => job.under = service(&job.under),
+            Action::Answer { uid, at, .. } => *at = self.real(Object::Command(uid.clone()), at),
         }
         action
     }
@@ -96,8 +105,9 @@ impl Versions {
         in_record(&mut record, |version| self.worlds(version));
         record
     }
-    pub fn worlds_claim(&self, claim: &Version) -> Version {
-        self.worlds(claim)
+    /// A claim, or what a check is under.
+    pub fn worlds_nomination(&self, version: &Version) -> Version {
+        self.worlds(version)
     }
 }
 
@@ -115,6 +125,9 @@ fn in_memory(memory: &Memory, translate: impl Fn(&Version) -> Version) -> Memory
     }
     for restored in &mut memory.restored {
         restored.version = text(&restored.version);
+    }
+    if let Some(checked) = &mut memory.checked {
+        checked.under = text(&checked.under);
     }
     memory
 }
