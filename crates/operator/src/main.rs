@@ -1,39 +1,8 @@
-//! The operator: three controllers, one loop, one leader.
-
-mod ask;
-mod build;
-mod caches;
-mod commands;
-mod driver;
-mod http;
-mod leadership;
-mod pipeline;
-mod pods;
-mod queue;
-mod rollout;
-mod run;
-mod settings;
-mod telemetry;
-mod unreadable;
+//! The operator's program.
 
 use std::process::ExitCode;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    // A second TLS provider in the process would panic at the first connection.
-    if rustls::crypto::ring::default_provider().install_default().is_err() {
-        eprintln!("switchyard: another TLS provider is installed already");
-        return ExitCode::FAILURE;
-    }
-    if let Err(why) = telemetry::log() {
-        eprintln!("switchyard: {why}");
-        return ExitCode::FAILURE;
-    }
-    match run::run().await {
-        Ok(end) => end.exit(),
-        Err(why) => {
-            tracing::error!(%why, "cannot run");
-            ExitCode::FAILURE
-        }
-    }
+    switchyard_operator::main().await
 }

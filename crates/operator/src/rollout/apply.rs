@@ -23,7 +23,7 @@ use switchyard_decide::{
 };
 use switchyard_manifests::{check, rollout as bodies};
 
-use super::RolloutHands;
+use super::{RolloutHands, services};
 use crate::caches::own;
 
 pub async fn apply(
@@ -238,7 +238,11 @@ impl Hand<'_> {
     /// None where they already do, so that a node port stays what it is.
     fn ports(&self, revision: Revision, live: &Service) -> Result<Option<Value>, Refusal> {
         let name = bodies::revision_name(self.rollout, revision);
-        let own = self.hands.caches.services.get(&self.namespace, &name).ok_or(Refusal::Stale)?;
+        let Some(own) = self.hands.caches.services.get(&self.namespace, &name) else {
+            // A stranger's selector is put right also where the revision that is live has lost its own Service.
+            let is_live = services::record(live).is_some_and(|r| r.live == Some(revision));
+            return if is_live { Ok(None) } else { Err(Refusal::Stale) };
+        };
         let of = |service: &Service| {
             let mut ports = service.spec.as_ref().and_then(|s| s.ports.clone()).unwrap_or_default();
             for port in &mut ports {
@@ -257,10 +261,12 @@ impl Hand<'_> {
         let own = bodies::revision_name(self.rollout, revision);
         let labels = self.pod_labels(revision)?;
         let services = services.list(&everything).await.map_err(|e| refusal(&e))?;
+        let ours = [Some(self.rollout.live_service().to_owned()), self.rollout.preview_service()];
+        let ours: Vec<String> = ours.into_iter().flatten().collect();
         for service in services.items.iter().filter(|s| s.name_any() != own) {
             let selector = service.spec.as_ref().and_then(|s| s.selector.clone()).unwrap_or_default();
             let selects = !selector.is_empty() && selector.iter().all(|(k, v)| labels.get(k) == Some(v));
-            if selects && service.name_any() == self.rollout.live_service() {
+            if selects && ours.contains(&service.name_any()) {
                 return Err(Refusal::Stale);
             }
             if selects {
@@ -270,8 +276,6 @@ impl Hand<'_> {
                 )));
             }
         }
-        let ours = [Some(self.rollout.live_service().to_owned()), self.rollout.preview_service()];
-        let ours: Vec<String> = ours.into_iter().flatten().collect();
         let named = format!("kubernetes.io/service-name in ({})", ours.join(", "));
         let slices: Api<EndpointSlice> = Api::namespaced(self.hands.client.clone(), &self.namespace);
         let slices = slices.list(&ListParams::default().labels(&named)).await.map_err(|e| refusal(&e))?;

@@ -10,7 +10,7 @@ use switchyard_cluster::{
 };
 use switchyard_decide::{
     Refusal, Version,
-    rollout::{Action, Record},
+    rollout::{Action, Record, Selects},
 };
 use switchyard_manifests::rollout as bodies;
 
@@ -202,4 +202,23 @@ async fn a_pipeline_that_cannot_be_read_keeps_no_rollout_from_its_switch() {
     let (rollout, sight) = hands.fresh(cached).await.unwrap().unwrap();
     assert!(sight.is_some(), "everything is read live");
     assert_eq!(hands.observe(&rollout, sight, known()).await.unwrap().offers.len(), 0);
+}
+
+#[tokio::test]
+async fn a_selector_is_put_right_though_the_own_service_of_what_is_live_is_gone() {
+    let revision = shop(None).revision;
+    let restore = || Action::Record { at: at("1"), next: live(revision), select: Some(Selects::Revision(revision)) };
+    let selected = |shop: &Shop| {
+        let service = shop.server.find("services", "shop").unwrap();
+        service["spec"]["selector"][names::LABEL_REVISION] == json!(revision)
+    };
+    let alone = shop(Some(&live(revision)));
+    alone.server.remove("services", &alone.name());
+    assert_eq!(alone.apply(restore(), |_| ()).await, Ok(()));
+    assert!(selected(&alone));
+
+    let other = shop(Some(&Record { live: None, ..live(revision) }));
+    other.server.remove("services", &other.name());
+    assert_eq!(other.apply(restore(), |_| ()).await, Err(Refusal::Stale), "nothing says what its ports are");
+    assert!(!selected(&other));
 }

@@ -23,29 +23,42 @@ impl Cluster {
         self.write(action)
     }
 
-    /// What is read live right before the write, of other objects than the one that is written.
+    /// What is looked at right before the write, of other objects than the one that is written.
     pub fn look(&self, action: &Action) -> Result<(), Refusal> {
+        let unless = |stale: bool| if stale { Err(Refusal::Stale) } else { Ok(()) };
         match action {
-            Action::Retire { revision, .. } | Action::Delete { revision, .. } => {
+            // Ports come from the revision's own Service.
+            Action::Record { select: Some(Selects::Revision(to)), .. } => {
+                let referred = self.rollout.order.as_ref().is_ok_and(|o| o.referred);
+                let live = self.service.as_ref().and_then(|s| s.record.as_ref()?.live);
+                let exposed = self.children.get(to).is_some_and(|c| c.exposed);
+                unless(!referred && live != Some(*to) && !exposed)
+            }
+            Action::Claim { revision, replicas: 0, .. } | Action::Scale { revision, replicas: 0, .. } => {
+                let asked = self.rollout.order.as_ref().is_ok_and(|o| o.replicas == 0);
+                unless(!asked || self.deployment(*revision).is_none())
+            }
+            Action::Retire { revision, .. } => {
+                unless(self.deployment(*revision).is_none())?;
+                if self.children.get(revision).is_some_and(|c| c.selected_elsewhere) {
+                    return Err(Refusal::Denied(format!("another Service selects pods of {revision}")));
+                }
                 let named = Selects::Revision(*revision);
                 let shown = self.preview.as_ref().is_some_and(|p| p.selects == named);
-                let used = shown || self.selects() == named || self.endpoints.listed == named;
-                let needed = matches!(action, Action::Delete { at: None, .. }) && self.deployment(*revision).is_some();
-                if used || needed { Err(Refusal::Stale) } else { Ok(()) }
+                unless(shown || self.selects() == named || self.endpoints.listed == named)
             }
-            Action::Claim { replicas: 0, .. } | Action::Scale { replicas: 0, .. } => {
-                let asked = self.rollout.order.as_ref().is_ok_and(|o| o.replicas == 0);
-                if asked { Ok(()) } else { Err(Refusal::Stale) }
-            }
+            // Its pod is made of the Deployment's template.
+            Action::Check { revision, .. } => unless(self.deployment(*revision).is_none()),
+            Action::Delete { revision, at: None } => unless(self.deployment(*revision).is_some()),
             Action::CreateService
             | Action::Record { .. }
             | Action::Deploy { .. }
             | Action::Expose { .. }
             | Action::Claim { .. }
             | Action::Scale { .. }
+            | Action::Delete { at: Some(_), .. }
             | Action::CreatePreview
             | Action::Preview { .. }
-            | Action::Check { .. }
             | Action::Answer { .. } => Ok(()),
         }
     }
@@ -79,30 +92,32 @@ impl Cluster {
             Action::Retire { revision, at } => self.change(*revision, at, |d| d.replicas = 0),
             Action::Delete { revision, at: Some(at) } => {
                 self.change(*revision, at, |d| d.replicas = 0)?;
-                let child = self.ours(*revision)?;
-                child.deployment = None;
-                child.jobs.clear();
-                Ok(())
+                self.take(*revision, |child| child.deployment = None)
             }
             Action::Delete { revision, at: None } => {
-                let child = self.children.get_mut(revision).filter(|c| c.exposed).ok_or(Refusal::Stale)?;
-                child.exposed = false;
-                Ok(())
+                let exposed = self.children.get(revision).is_some_and(|c| c.exposed);
+                if exposed { self.take(*revision, |child| child.exposed = false) } else { Err(Refusal::Stale) }
             }
             Action::CreatePreview => {
+                if let Some(other) = self.preview.as_ref().and_then(|p| p.foreign.as_ref()) {
+                    return Err(Refusal::Invalid(other.message().to_owned()));
+                }
                 absent(self.preview.is_some())?;
                 self.preview = Some(Preview { version: Version::new("1"), foreign: None, selects: Selects::Nobody });
                 Ok(())
             }
             Action::Preview { at, select } => {
                 let preview = self.preview.as_mut().ok_or(Refusal::Stale)?;
+                ours(Some(select))?;
                 fresh(at, &preview.version)?;
-                preview.selects = select.clone();
-                preview.version = after(&preview.version);
+                if preview.selects != *select {
+                    preview.selects = select.clone();
+                    preview.version = after(&preview.version);
+                }
                 Ok(())
             }
             Action::Check { revision, job } => {
-                let child = self.ours(*revision)?;
+                let child = self.children.entry(*revision).or_default();
                 absent(child.jobs.contains_key(job))?;
                 child.jobs.insert(job.clone(), JobState::Running(None));
                 Ok(())
@@ -119,6 +134,9 @@ impl Cluster {
     }
 
     fn create_service(&mut self) -> Result<(), Refusal> {
+        if let Some(other) = self.service.as_ref().and_then(|s| s.foreign.as_ref()) {
+            return Err(Refusal::Invalid(other.message().to_owned()));
+        }
         absent(self.service.is_some())?;
         let record = Some(Record { owner: self.setting.uid.clone(), ..Record::default() });
         self.service = Some(Service { version: Version::new("1"), foreign: None, record, selects: Selects::Nobody });
@@ -127,12 +145,14 @@ impl Cluster {
 
     fn patch_service(&mut self, at: &Version, next: &Record, select: Option<&Selects>) -> Result<(), Refusal> {
         let service = self.service.as_mut().ok_or(Refusal::Stale)?;
+        ours(select)?;
         fresh(at, &service.version)?;
-        service.record = Some(next.clone());
-        if let Some(select) = select {
-            service.selects = select.clone();
+        let (record, selects) = (Some(next.clone()), select.unwrap_or(&service.selects).clone());
+        // What changes nothing makes no version.
+        if (&service.record, &service.selects) != (&record, &selects) {
+            (service.record, service.selects) = (record, selects);
+            service.version = after(&service.version);
         }
-        service.version = after(&service.version);
         Ok(())
     }
 
@@ -146,7 +166,11 @@ impl Cluster {
         let child = self.children.get_mut(&revision).ok_or(Refusal::Stale)?;
         let Child { deployment, versions, .. } = child;
         let deployment = deployment.as_mut().filter(|d| d.version == *at).ok_or(Refusal::Stale)?;
+        let before = deployment.clone();
         change(deployment);
+        if *deployment == before {
+            return Ok(()); // what changes nothing makes no version
+        }
         *versions = versions.saturating_add(1);
         deployment.version = Version::new(versions.to_string());
         let wanted = deployment.replicas;
@@ -162,14 +186,31 @@ impl Cluster {
     fn ours(&mut self, revision: Revision) -> Result<&mut Child, Refusal> {
         let child = self.children.entry(revision).or_default();
         match &child.conflict {
-            Some(other) => Err(Refusal::Owned(other.clone())),
+            Some(other) => Err(Refusal::Invalid(other.clone())),
             None => Ok(child),
         }
+    }
+
+    /// One of a revision's objects goes. With the last one goes whose they are.
+    fn take(&mut self, revision: Revision, take: impl FnOnce(&mut Child)) -> Result<(), Refusal> {
+        let child = self.children.get_mut(&revision).ok_or(Refusal::Stale)?;
+        take(child);
+        if child.deployment.is_none() && !child.exposed {
+            child.conflict = None;
+        }
+        Ok(())
     }
 }
 
 fn fresh(at: &Version, is: &Version) -> Result<(), Refusal> {
     if at == is { Ok(()) } else { Err(Refusal::Stale) }
+}
+
+fn ours(select: Option<&Selects>) -> Result<(), Refusal> {
+    match select {
+        Some(Selects::Foreign(selector)) => Err(Refusal::Invalid(format!("{selector} is no selector of ours"))),
+        Some(Selects::Revision(_) | Selects::Nobody) | None => Ok(()),
+    }
 }
 
 /// What exists cannot be created.

@@ -93,6 +93,8 @@ pub struct Child {
     pub conflict: Option<String>,
     /// Jobs of its checks.
     pub jobs: BTreeMap<JobKey, JobState>,
+    /// A Service of somebody else selects its pods.
+    pub selected_elsewhere: bool,
     /// How many versions this name has had: one that is made again starts after the last.
     pub versions: u32,
 }

@@ -111,7 +111,7 @@ impl From<&Observed> for Cluster {
                     });
                     let versions = seen.deployment.as_ref().map_or(0, |d| version(&d.version));
                     let Seen { exposed, conflict, jobs, .. } = seen.clone();
-                    (*r, Child { deployment, exposed, conflict, jobs, versions })
+                    (*r, Child { deployment, exposed, conflict, jobs, versions, ..Child::default() })
                 })
                 .collect(),
             endpoints: Endpoints {

@@ -31,6 +31,9 @@ impl Server {
         change(object);
         renew(object);
     }
+    pub fn remove(&self, plural: &str, name: &str) {
+        self.objects.lock().unwrap().remove(&(plural.to_owned(), name.to_owned())).unwrap();
+    }
     pub fn find(&self, plural: &str, name: &str) -> Option<Value> {
         self.objects.lock().unwrap().get(&(plural.to_owned(), name.to_owned())).cloned()
     }
