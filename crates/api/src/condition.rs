@@ -105,6 +105,10 @@ pub mod reason {
     pub const SELECTOR_CONTENDED: &str = "SelectorContended";
     pub const SERVICE_SELECTOR_OWNED: &str = "ServiceSelectorOwned";
     pub const SERVICE_UNSUITABLE: &str = "ServiceUnsuitable";
+    pub const SERVICE_MISSING: &str = "ServiceMissing";
+    pub const RECORD_LOST: &str = "RecordLost";
+    pub const NO_REPLICAS: &str = "NoReplicas";
+    pub const REVISION_MISSING: &str = "RevisionMissing";
     pub const CHECKING: &str = "Checking";
     pub const CHECK_FAILED: &str = "CheckFailed";
     pub const SOAKING: &str = "Soaking";

@@ -44,7 +44,7 @@ pub fn layout(stage: &Stage, seen: &Observed, memory: &Memory) -> Layout {
     let goal = match stage {
         Stage::Blocked { .. } => return Layout::default(),
         Stage::Starting => return Layout { service: true, ..Layout::default() },
-        Stage::Contended(_) | Stage::Mistaken(_) | Stage::Awaiting(_) | Stage::Restoring | Stage::Paused(_) => {
+        Stage::Contended(_) | Stage::Mistaken(_) | Stage::Awaiting(..) | Stage::Restoring | Stage::Paused(_) => {
             goal(seen, memory)
         }
         Stage::Deploying(r)
@@ -120,7 +120,7 @@ fn record(
         | Stage::Starting
         | Stage::Contended(_)
         | Stage::Mistaken(_)
-        | Stage::Awaiting(_)
+        | Stage::Awaiting(..)
         | Stage::Paused(_)
         | Stage::Checking(..)
         | Stage::Soaking(..)

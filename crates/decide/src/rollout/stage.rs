@@ -24,7 +24,7 @@ pub enum Stage {
     /// Nothing can be wanted: the spec is wrong.
     Mistaken(Mistake),
     /// Nothing is wanted yet, or nothing good is known. The sentence says what would change that.
-    Awaiting(String),
+    Awaiting(&'static str, String),
     /// The spec says pause, and what it describes is not live.
     Paused(Revision),
     /// The goal has no place yet, or too few ready pods.
@@ -54,7 +54,7 @@ pub fn stage(seen: &Observed, memory: &Memory) -> (&'static str, Stage) {
         return match wanted_or_why(seen, memory) {
             Ok(_) if seen.order.as_ref().is_ok_and(|o| o.referred) => {
                 let missing = format!("Service {} to exist: spec.serviceRef names it", seen.service_name);
-                ("the live Service is made by somebody else", Stage::Awaiting(missing))
+                ("the live Service is made by somebody else", Stage::Awaiting(reason::SERVICE_MISSING, missing))
             }
             Ok(_) => ("a live Service is needed first", Stage::Starting),
             Err(waiting) => waiting,
@@ -82,15 +82,17 @@ pub fn stage(seen: &Observed, memory: &Memory) -> (&'static str, Stage) {
                 names::ANNOTATION_SWITCH,
                 seen.service_name
             );
-            return ("a lost record promotes nothing", Stage::Awaiting(person));
+            return ("a lost record promotes nothing", Stage::Awaiting(reason::RECORD_LOST, person));
         }
         return match wanted_or_why(seen, memory) {
             Ok(_) if let Some(next) = waiting(seen, memory) => ("a pause stops what is new", Stage::Paused(next)),
             Ok(wanted) if !bad(memory, &seen.record(), wanted) => {
-                ("at no replicas nothing is tried", Stage::Awaiting("spec.replicas to be more than 0".to_owned()))
+                let scaled = "spec.replicas to be more than 0".to_owned();
+                ("at no replicas nothing is tried", Stage::Awaiting(reason::NO_REPLICAS, scaled))
             }
             Ok(wanted) => {
-                ("nothing good is known", Stage::Awaiting(format!("a new template or release: {wanted} was given up")))
+                let other = format!("a new template or release, or a Command of type Retry: {wanted} was given up");
+                ("nothing good is known", Stage::Awaiting(reason::REJECTED, other))
             }
             Err(waiting) => waiting,
         };
@@ -134,7 +136,7 @@ fn place(seen: &Observed, memory: &Memory, record: &Record, goal: Revision) -> (
     }
     if described(seen, memory) != Some(goal) && seen.deployment(goal).is_none() {
         let gone = format!("{goal} to be restored: its Deployment is gone, and the spec describes another");
-        return ("a revision is made of its own template only", Stage::Awaiting(gone));
+        return ("a revision is made of its own template only", Stage::Awaiting(reason::REVISION_MISSING, gone));
     }
     ("a revision must be ready before it is live", Stage::Deploying(goal))
 }
@@ -209,7 +211,8 @@ pub fn wanted_or_why(seen: &Observed, memory: &Memory) -> Result<Revision, (&'st
             };
             Some(sentence)
         });
-        ("there is no image to run yet", Stage::Awaiting(told.unwrap_or_else(|| missing.to_string())))
+        let told = told.unwrap_or_else(|| missing.to_string());
+        ("there is no image to run yet", Stage::Awaiting(reason::AWAITING_RELEASE, told))
     })
 }
 

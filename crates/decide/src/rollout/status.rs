@@ -79,7 +79,7 @@ fn next(stage: &Stage, seen: &Observed, memory: &Memory) -> Option<Revision> {
         | Stage::Restoring
         | Stage::Contended(_)
         | Stage::Mistaken(_)
-        | Stage::Awaiting(_)
+        | Stage::Awaiting(..)
         | Stage::Checking(_, Moment::Live, _)
         | Stage::Confirming(_)
         | Stage::Keeping(..)
@@ -89,7 +89,7 @@ fn next(stage: &Stage, seen: &Observed, memory: &Memory) -> Option<Revision> {
 
 fn phase(stage: &Stage, seen: &Observed, memory: &Memory) -> Phase {
     match stage {
-        Stage::Starting | Stage::Awaiting(_) if seen.record().live.is_none() => Phase::Pending,
+        Stage::Starting | Stage::Awaiting(..) if seen.record().live.is_none() => Phase::Pending,
         Stage::Deploying(r) if memory.confirmed.is_some_and(|c| c.revision == *r) => Phase::RollingBack,
         Stage::Checking(..) => Phase::Checking,
         Stage::Paused(_) if withdrawn(seen) => Phase::Paused,
@@ -98,8 +98,12 @@ fn phase(stage: &Stage, seen: &Observed, memory: &Memory) -> Phase {
         Stage::RollingBack(_) => Phase::RollingBack,
         Stage::Confirming(_) => Phase::Confirming,
         Stage::Blocked { .. } | Stage::Contended(_) | Stage::Stranded(_) => Phase::Degraded,
-        Stage::Mistaken(_) | Stage::Awaiting(_) | Stage::Paused(_) | Stage::Keeping(..) | Stage::Settled(_) => {
-            if serves(seen) { Phase::Healthy } else { Phase::Degraded }
+        Stage::Mistaken(_) | Stage::Awaiting(..) | Stage::Paused(_) | Stage::Keeping(..) | Stage::Settled(_) => {
+            if serves(seen) {
+                Phase::Healthy
+            } else {
+                Phase::Degraded
+            }
         }
     }
 }
@@ -139,7 +143,7 @@ fn waiting_for(stage: &Stage, seen: &Observed, memory: &Memory) -> Vec<String> {
             )]
         }
         Stage::Mistaken(_) => vec![],
-        Stage::Awaiting(what) => vec![what.clone()],
+        Stage::Awaiting(_, what) => vec![what.clone()],
         Stage::Paused(_) if !withdrawn(seen) => vec!["the candidate to be withdrawn".to_owned()],
         Stage::Paused(r) => vec![format!("spec.paused to be false: {r} does not go live before")],
         Stage::Deploying(r) => vec![ready_sentence(seen, *r)],
@@ -180,7 +184,7 @@ fn settled_sentences(seen: &Observed, memory: &Memory) -> Vec<String> {
             failed.message
         )];
     }
-    if let Err((_, Stage::Awaiting(what))) = wanted_or_why(seen, memory) {
+    if let Err((_, Stage::Awaiting(_, what))) = wanted_or_why(seen, memory) {
         return vec![what];
     }
     if let Some(r) = seen.record().live.filter(|_| !serves(seen)) {
@@ -243,7 +247,7 @@ fn progress(stage: &Stage, seen: &Observed, memory: &Memory) -> (bool, &'static 
         Stage::Confirming(_) => (true, reason::CONFIRMING, told()),
         Stage::Contended(_) => (true, reason::SELECTOR_CONTENDED, told()),
         Stage::Mistaken(mistake) => (false, reason::INVALID_SPEC, mistake.to_string()),
-        Stage::Awaiting(what) => (false, reason::AWAITING_RELEASE, what.clone()),
+        Stage::Awaiting(reason, what) => (false, reason, what.clone()),
         Stage::Paused(_) => (!withdrawn(seen), reason::PAUSED, told()),
         Stage::Checking(..) => (true, reason::CHECKING, told()),
         Stage::Soaking(..) => (true, reason::SOAKING, told()),
