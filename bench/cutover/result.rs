@@ -159,7 +159,7 @@ impl Results {
     }
 
     fn times(&self) -> Table {
-        let intervals: [(&str, fn(&Switch) -> Option<f64>); 8] = [
+        let intervals: [(&str, Interval); 8] = [
             ("asked for, to green's slices list all ready", |s| s.asked_to_ready),
             ("green's slices list all ready, to selector committed", |s| s.ready_to_selected),
             ("green's slices list all ready, to blue's last answer on a new connection", |s| s.ready_to_last_new),
@@ -270,11 +270,8 @@ impl Results {
             let _ = write!(text, " (so with 95 % confidence fewer than {bound:.1} % of switches lose any)");
         }
         for control in &self.controls {
-            let share = if control.failed == 0 {
-                "none".to_owned()
-            } else {
-                format!("1 in {}", grouped(control.requests / control.failed))
-            };
+            let share = control.requests.checked_div(control.failed);
+            let share = share.map_or_else(|| "none".to_owned(), |each| format!("1 in {}", grouped(each)));
             let _ = write!(text, "; {}: {share}", control.name);
         }
         text.push_str(".\n");
@@ -292,6 +289,9 @@ impl Results {
         text
     }
 }
+
+/// In milliseconds.
+type Interval = fn(&Switch) -> Option<f64>;
 
 struct Table {
     title: &'static str,

@@ -145,7 +145,7 @@ pub async fn run(place: &Place, switcher: &impl Switcher, extent: &Extent, tell:
     account.add(report.samples);
     let outcome = witness.look(|seen| {
         let streams = Streamed::of(&streams, going, seen);
-        let switches = switches(&account, seen, &moments);
+        let all = each(&account, seen, &moments);
         let answered = account.modes.iter().map(|(mode, tally)| Answered {
             mode: mode.to_string(),
             sent: tally.sent,
@@ -157,12 +157,12 @@ pub async fn run(place: &Place, switcher: &impl Switcher, extent: &Extent, tell:
             seconds,
             requests: account.sent(),
             failed: account.failed() + streams.failed.len() as u64,
-            switches_with_failures: switches.iter().filter(|switch| switch.failed > 0).count(),
+            switches_with_failures: all.iter().filter(|switch| switch.failed > 0).count(),
             answered: answered.collect(),
             streams,
             latest: report.latest.as_secs_f64() * 1000.0,
             failures: account.told(seen),
-            switches,
+            switches: all,
             writes: counts,
         }
     });
@@ -190,7 +190,7 @@ async fn only_this_one_has_pods(place: &Place, green: &str) {
         .await;
 }
 
-fn switches(account: &Account, seen: &Seen, moments: &[Moments]) -> Vec<Switch> {
+fn each(account: &Account, seen: &Seen, moments: &[Moments]) -> Vec<Switch> {
     let mut switches = vec![];
     let numbered = seen.selected.windows(2).zip(moments).enumerate();
     for (place, (pair, Moments { asked, done })) in numbered {
