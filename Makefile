@@ -8,12 +8,13 @@ MAKEFLAGS += --no-print-directory
 unexport KUBECONFIG
 
 # From Make's own point of view none of this is a file.
-.PHONY: help cluster cluster-down demo test test-unit test-e2e test-all model generate lint image install toolchain
+.PHONY: help cluster cluster-down demo test test-unit test-e2e test-all model bench generate lint image install toolchain
 
 help: ## List what can be made
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo "Settings: with SWITCHYARD_CONTEXT and SWITCHYARD_REGISTRY the demo runs on a cluster of yours, and says what else it"
-	@echo "needs. SWITCHYARD_SAMPLE=all kills the operator at every write of the whole path in test-e2e, which takes an hour."
+	@echo "needs. BENCH=\"--switches 10 --requests 100000\" makes a short bench, and publishes nothing; docs/bench.md has the rest."
+	@echo "SWITCHYARD_SAMPLE=all kills the operator at every write of the whole path in test-e2e, which takes an hour."
 
 toolchain: ## Check that Rust and Go are there in the versions this needs
 	@e2e/run/toolchain
@@ -41,6 +42,11 @@ test-all: toolchain ## `test`, the larger model runs, and the cluster's own chec
 
 model: toolchain ## Explore the model of a Rollout further than the unit tests do
 	@e2e/run/test model
+
+# Only what a run of full length says is published.
+bench: BENCH ?= --publish
+bench: toolchain ## 200 switches under 2 million requests on the test cluster, then its controls; about 45 minutes
+	@e2e/run/bench $(BENCH)
 
 generate: toolchain ## Write the CRDs from crates/api
 	@cargo build --quiet --workspace --bin xtask && target/debug/xtask crds

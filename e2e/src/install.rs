@@ -14,59 +14,76 @@ use crate::{
     process::{feed, run},
 };
 
-const BINARIES: [&str; 2] = ["switchyard-operator", "switchyard-worker"];
-/// Of the image in the cluster's registry.
-const NAME: &str = "switchyard";
+/// Programs of ours in an image of the cluster's registry.
+pub struct Image {
+    pub name: &'static str,
+    /// As `cargo build --release` leaves them. (Whoever starts us builds them: cargo within cargo hands its environment
+    /// down, and some build scripts then begin anew.)
+    pub binaries: &'static [&'static str],
+    /// In the checkout; takes BASE, and BINARIES, the folder of the context that they lie in.
+    pub dockerfile: &'static str,
+}
 
-/// Where `cargo build --release` leaves the operator and the worker. (Whoever starts us builds them: cargo within cargo
-/// hands its environment down, and some build scripts then begin anew.)
+const OPERATOR: Image =
+    Image { name: "switchyard", binaries: &["switchyard-operator", "switchyard-worker"], dockerfile: "Dockerfile" };
+
+/// Where `cargo build --release` leaves a program.
 pub fn binary(name: &str) -> PathBuf {
     root().join("target/release").join(name)
 }
 
-/// The operator's image in the cluster's registry, `host/name:tag`; made only if there is none of these binaries yet.
+/// The operator's image in the cluster's registry, `host/name:tag`.
 pub async fn image(ground: &Ground) -> Result<String> {
-    let tag = tag().await?;
-    let reference = format!("{}/{NAME}:{tag}", ground.setting("REGISTRY"));
-    if is_in_registry(ground, &tag).await? {
-        return Ok(reference);
-    }
-    let context = root().join("target/e2e/image");
-    fs::create_dir_all(&context).await?;
-    for name in BINARIES {
-        fs::copy(binary(name), context.join(name)).await.with_context(|| format!("copy {name}"))?;
-    }
-    let mut build = ground.tool("build-image")?;
-    build.arg(&context).arg(root().join("Dockerfile")).arg(format!("{NAME}:{tag}"));
-    build.args(["--build-arg", &format!("BASE={}", ground.setting("IMAGE_BASE_GIT"))]);
-    build.args(["--build-arg", "BINARIES=."]);
-    run(&mut build).await.context("build the operator's image")?;
-    Ok(reference)
+    OPERATOR.publish(ground).await
 }
 
-/// What the image is made of, in 12 characters.
-async fn tag() -> Result<String> {
-    let mut hash = Sha256::new();
-    for path in BINARIES.map(binary).into_iter().chain([root().join("Dockerfile")]) {
-        let bytes = fs::read(&path).await.with_context(|| format!("read {}", path.display()))?;
-        hash.update(Sha256::digest(&bytes));
+impl Image {
+    /// Its reference, `host/name:tag`. It is made only if there is none of these programs yet.
+    pub async fn publish(&self, ground: &Ground) -> Result<String> {
+        let name = self.name;
+        let tag = self.tag().await?;
+        let reference = format!("{}/{name}:{tag}", ground.setting("REGISTRY"));
+        if self.is_in_registry(ground, &tag).await? {
+            return Ok(reference);
+        }
+        let context = root().join("target/e2e/image").join(name);
+        fs::create_dir_all(&context).await?;
+        for binary_name in self.binaries {
+            let path = binary(binary_name);
+            fs::copy(&path, context.join(binary_name)).await.with_context(|| format!("copy {}", path.display()))?;
+        }
+        let mut build = ground.tool("build-image")?;
+        build.arg(&context).arg(root().join(self.dockerfile)).arg(format!("{name}:{tag}"));
+        build.args(["--build-arg", &format!("BASE={}", ground.setting("IMAGE_BASE_GIT"))]);
+        build.args(["--build-arg", "BINARIES=."]);
+        run(&mut build).await.with_context(|| format!("build the image {name}"))?;
+        Ok(reference)
     }
-    Ok(hex(&hash.finalize(), 12))
-}
 
-async fn is_in_registry(ground: &Ground, tag: &str) -> Result<bool> {
-    let url = format!("http://{}/v2/{NAME}/manifests/{tag}", ground.setting("REGISTRY_ADDRESS"));
-    let mut curl = ground.command("curl");
-    curl.args(["--silent", "--head", "--max-time", "10", "--noproxy", "*", "--config", "-"]);
-    curl.args(["--header", "Accept: application/vnd.oci.image.manifest.v1+json"]);
-    curl.args(["--header", "Accept: application/vnd.docker.distribution.manifest.v2+json"]);
-    curl.args(["--output", "/dev/null", "--write-out", "%{http_code}", &url]);
-    // Through its standard input: arguments are for everybody to read.
-    let (user, password) = (ground.setting("REGISTRY_PUSH_USER"), ground.setting("REGISTRY_PUSH_PASSWORD"));
-    match feed(&mut curl, &format!("user = \"{user}:{password}\"\n")).await?.as_str() {
-        "200" => Ok(true),
-        "404" => Ok(false),
-        other => bail!("the registry answers {other} to {url}"),
+    /// What the image is made of, in 12 characters.
+    async fn tag(&self) -> Result<String> {
+        let mut hash = Sha256::new();
+        for path in self.binaries.iter().map(|name| binary(name)).chain([root().join(self.dockerfile)]) {
+            let bytes = fs::read(&path).await.with_context(|| format!("read {}", path.display()))?;
+            hash.update(Sha256::digest(&bytes));
+        }
+        Ok(hex(&hash.finalize(), 12))
+    }
+
+    async fn is_in_registry(&self, ground: &Ground, tag: &str) -> Result<bool> {
+        let url = format!("http://{}/v2/{}/manifests/{tag}", ground.setting("REGISTRY_ADDRESS"), self.name);
+        let mut curl = ground.command("curl");
+        curl.args(["--silent", "--head", "--max-time", "10", "--noproxy", "*", "--config", "-"]);
+        curl.args(["--header", "Accept: application/vnd.oci.image.manifest.v1+json"]);
+        curl.args(["--header", "Accept: application/vnd.docker.distribution.manifest.v2+json"]);
+        curl.args(["--output", "/dev/null", "--write-out", "%{http_code}", &url]);
+        // Through its standard input: arguments are for everybody to read.
+        let (user, password) = (ground.setting("REGISTRY_PUSH_USER"), ground.setting("REGISTRY_PUSH_PASSWORD"));
+        match feed(&mut curl, &format!("user = \"{user}:{password}\"\n")).await?.as_str() {
+            "200" => Ok(true),
+            "404" => Ok(false),
+            other => bail!("the registry answers {other} to {url}"),
+        }
     }
 }
 

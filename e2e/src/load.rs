@@ -12,6 +12,7 @@
 
 mod connection;
 mod report;
+mod stream;
 
 use std::{
     collections::VecDeque,
@@ -29,6 +30,7 @@ use tokio::{task::JoinSet, time::Instant};
 
 use connection::Connection;
 pub use report::{Failure, Kind, Report, Sample, Served};
+pub use stream::{Stream, Streams};
 
 /// What is sent, where to and how fast.
 #[derive(Clone, Debug)]
@@ -147,6 +149,11 @@ impl Running {
 
     pub fn sent(&self) -> u64 {
         self.shared.sent.load(Ordering::Relaxed)
+    }
+
+    /// What was answered or has failed so far, and was not taken before: a long run need not keep all of it.
+    pub fn take(&self) -> Vec<Sample> {
+        std::mem::take(&mut *self.shared.samples.lock().unwrap())
     }
 
     /// How many that were due since then have been answered or have failed.

@@ -46,16 +46,20 @@ pub async fn in_a_namespace(name: &str, test: impl AsyncFnOnce(Place)) {
         "end-to-end tests need the test cluster: run them by `make test-e2e`"
     );
     let ground = Arc::new(Ground::of_the_test_cluster().await.unwrap());
-    let place = Place::create(ground, &format!("e2e-{name}-{}", suffix())).await.unwrap();
+    within(ground, &format!("e2e-{name}"), test).await.unwrap();
+}
+
+/// Does something in a namespace made for it, of that name with five letters added, and removes it, whatever becomes of
+/// that. If it panics, what was there is told, and the panic goes on.
+pub async fn within<T>(ground: Arc<Ground>, name: &str, work: impl AsyncFnOnce(Place) -> T) -> Result<T> {
+    let place = Place::create(ground, &format!("{name}-{}", suffix())).await?;
     let began = Instant::now();
-    let ended = AssertUnwindSafe(test(place.clone())).catch_unwind().await;
+    let ended = AssertUnwindSafe(work(place.clone())).catch_unwind().await;
     if ended.is_err() {
         eprintln!("--- {} after {:.1} s:\n{}", place.namespace, began.elapsed().as_secs_f64(), place.explain().await);
     }
-    place.remove().await.unwrap();
-    if let Err(panic) = ended {
-        resume_unwind(panic);
-    }
+    place.remove().await?;
+    Ok(ended.unwrap_or_else(|panic| resume_unwind(panic)))
 }
 
 /// Ready for the spec as it is now, with nothing on its way and nothing to wait for.

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use http_body_util::{BodyExt as _, Empty};
 use hyper::{
     Request,
+    body::Incoming,
     client::conn::http1::{SendRequest, handshake},
     header::{CONNECTION, HOST},
 };
@@ -41,6 +42,23 @@ impl Connection {
     }
 
     pub(super) async fn ask(&mut self, host: &str, path: &str, keep: bool) -> Result<Served, (Kind, String)> {
+        let (named, answer) = self.begin(host, path, keep).await?;
+        let body = answer.collect().await.map_err(|e| (kind(&e), sentence(&e)))?.to_bytes();
+        let member = || {
+            let object: serde_json::Value = serde_json::from_slice(&body).ok()?;
+            object.get("pod")?.as_str().map(str::to_owned)
+        };
+        Ok(named.unwrap_or_else(|| Arc::from(member().unwrap_or_else(|| first_line(&body)))))
+    }
+
+    /// Sends a request, and waits for an answer that is not an error: who gives it, as far as a header says so, and its
+    /// body, still to come.
+    pub(super) async fn begin(
+        &mut self,
+        host: &str,
+        path: &str,
+        keep: bool,
+    ) -> Result<(Option<Served>, Incoming), (Kind, String)> {
         let mut request = Request::get(path).header(HOST, host);
         if !keep {
             request = request.header(CONNECTION, "close");
@@ -51,21 +69,18 @@ impl Connection {
         let named = SERVED_BY
             .iter()
             .find_map(|name| answer.headers().get(*name))
-            .map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
-        let body = answer.into_body().collect().await.map_err(|e| (kind(&e), sentence(&e)))?.to_bytes();
-        let first_line = || {
-            let line = body.split(|b| *b == b'\n').next().unwrap_or_default();
-            String::from_utf8_lossy(&line[..line.len().min(LONGEST_NAME)]).into_owned()
-        };
-        if !status.is_success() {
-            return Err((Kind::Status(status.as_u16()), format!("{status}: {}", first_line())));
+            .map(|value| Arc::from(String::from_utf8_lossy(value.as_bytes())));
+        if status.is_success() {
+            return Ok((named, answer.into_body()));
         }
-        let member = || {
-            let object: serde_json::Value = serde_json::from_slice(&body).ok()?;
-            object.get("pod")?.as_str().map(str::to_owned)
-        };
-        Ok(Arc::from(named.or_else(member).unwrap_or_else(first_line)))
+        let body = answer.into_body().collect().await.map_err(|e| (kind(&e), sentence(&e)))?.to_bytes();
+        Err((Kind::Status(status.as_u16()), format!("{status}: {}", first_line(&body))))
     }
+}
+
+fn first_line(body: &[u8]) -> String {
+    let line = body.split(|b| *b == b'\n').next().unwrap_or_default();
+    String::from_utf8_lossy(&line[..line.len().min(LONGEST_NAME)]).into_owned()
 }
 
 fn of_io(error: &io::Error, otherwise: Kind) -> Kind {
@@ -80,7 +95,7 @@ fn of_io(error: &io::Error, otherwise: Kind) -> Kind {
     }
 }
 
-fn kind(error: &hyper::Error) -> Kind {
+pub(super) fn kind(error: &hyper::Error) -> Kind {
     let mut cause = error.source();
     while let Some(inner) = cause {
         if let Some(io) = inner.downcast_ref::<io::Error>() {
@@ -91,7 +106,7 @@ fn kind(error: &hyper::Error) -> Kind {
     if error.is_incomplete_message() || error.is_closed() || error.is_canceled() { Kind::Closed } else { Kind::Other }
 }
 
-fn sentence(error: &hyper::Error) -> String {
+pub(super) fn sentence(error: &hyper::Error) -> String {
     match error.source() {
         Some(cause) => format!("{error}: {cause}"),
         None => error.to_string(),

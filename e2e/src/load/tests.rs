@@ -168,6 +168,28 @@ async fn a_slow_server_does_not_slow_the_load() {
     assert_eq!(report.served().keys().map(|by| &**by).collect::<Vec<_>>(), ["green"]);
 }
 
+/// Streams that begin within half a second, at the rate of ten a second.
+async fn streams(address: SocketAddr) -> Vec<Stream> {
+    let brief = Duration::from_millis(100);
+    let streams = Streams::start(address, brief, &[brief], Duration::from_secs(5)).unwrap();
+    tokio::time::sleep(brief * 5).await;
+    streams.stop().await.0
+}
+
+#[tokio::test]
+async fn a_stream_is_whole_or_was_cut_and_says_by_whom() {
+    let whole = streams(good(200).await.0).await;
+    assert!(whole.len() > 2 && whole.iter().all(|s| s.cut.is_none() && s.by.as_deref() == Some("blue-1")), "{whole:?}");
+    let address = bad(|mut stream| async move {
+        read_request(&mut stream).await;
+        let begun = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nX-Served-By: blue-1\r\n\r\n2\r\n.\n\r\n";
+        stream.write_all(begun).await.unwrap();
+    })
+    .await;
+    let cut = streams(address).await;
+    assert!(cut.len() > 2 && cut.iter().all(|s| s.cut.is_some() && s.by.as_deref() == Some("blue-1")), "{cut:?}");
+}
+
 #[test]
 fn load_goes_nowhere_else() {
     for (address, may) in [
