@@ -231,7 +231,7 @@ async fn ports_go_live_with_their_revision() {
         assert_eq!(json!(ports[0].target_port), json!(9090));
         let report = load.stop().await.from_first_answer();
         println!("{report}");
-        report.assert_flawless(200);
+        report.assert_flawless(50);
     })
     .await;
 }
@@ -272,7 +272,7 @@ async fn an_existing_service_is_taken_over_when_green_is_ready() {
         place.until_healthy("shop", 60).await;
         let report = load.stop().await.from_first_answer();
         println!("{report}");
-        report.assert_flawless(200);
+        report.assert_flawless(50);
     })
     .await;
 }
