@@ -5,9 +5,12 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use switchyard_api::{
     Duration, Revision, Rollout,
+    check::Check,
     rollout::{Checks, Memory, Promotion},
     template,
 };
+
+use switchyard_conditions::{Condition, Variables};
 
 use crate::Mistake;
 
@@ -127,7 +130,24 @@ fn checked(checks: &Checks, containers: &BTreeMap<String, Option<String>>) -> Re
             });
         }
     }
+    for check in checks.preview.iter().chain(&checks.live) {
+        readable(check)?;
+    }
     Ok(checks.clone())
+}
+
+/// A condition that does not read well would be found out only after the pods are there.
+fn readable(check: &Check) -> Result<(), Mistake> {
+    let http = check.http.as_ref().and_then(|h| Some((h.success_condition.as_ref()?, Variables::Http, "http")));
+    let prometheus = check.prometheus.as_ref().map(|p| (&p.success_condition, Variables::Value, "prometheus"));
+    for (text, variables, kind) in http.into_iter().chain(prometheus) {
+        Condition::parse(text, variables).map_err(|why| Mistake {
+            field: format!("spec.checks ({}): {kind}.successCondition", check.name),
+            value: text.clone(),
+            fix: why.to_string(),
+        })?;
+    }
+    Ok(())
 }
 
 impl ImageSlot {
