@@ -87,7 +87,7 @@ fn it_ends_and_an_eviction_is_no_failure() {
     let spec = made(&checked_template())["spec"].clone();
     assert_eq!((&spec["backoffLimit"], &spec["activeDeadlineSeconds"]), (&json!(2), &json!(300)));
     assert_eq!(spec["template"]["spec"]["restartPolicy"], "Never", "a policy on failures needs that");
-    let ignored = json!([{"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget"}]}]);
+    let ignored = json!([{"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}]);
     assert_eq!(spec["podFailurePolicy"]["rules"], ignored);
 }
 

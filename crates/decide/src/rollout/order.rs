@@ -183,3 +183,47 @@ impl std::fmt::Display for Missing {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn parsed(check: &serde_json::Value) -> Result<Order, Mistake> {
+        let rollout = json!({
+            "apiVersion": "switchyard.dev/v1alpha1", "kind": "Rollout", "metadata": {"name": "shop"},
+            "spec": {
+                "template": {"spec": {"containers": [{"name": "web", "image": "shop:1"}]}},
+                "service": {"spec": {"ports": [{"port": 80}]}},
+                "checks": {"live": [check]},
+            },
+        });
+        Order::parse(&serde_json::from_value(rollout).unwrap(), "shop")
+    }
+
+    #[test]
+    fn a_condition_that_does_not_read_well_is_a_mistake() {
+        let http = |condition: &str| json!({"name": "smoke", "http": {"path": "/", "successCondition": condition}});
+        let prometheus = |condition: &str| {
+            json!({"name": "errors", "prometheus": {
+                "address": "http://p:9090", "query": "up", "successCondition": condition}})
+        };
+        for good in [http("status == 200"), prometheus("value < 0.01")] {
+            parsed(&good).unwrap();
+        }
+        for (wrong, said) in [
+            (
+                http("value < 0.01"),
+                "spec.checks (smoke): http.successCondition: \"value < 0.01\": unknown variable value: \
+                 there is status, body, json",
+            ),
+            (
+                prometheus("value"),
+                "spec.checks (errors): prometheus.successCondition: \"value\": its result is not true or false",
+            ),
+        ] {
+            assert_eq!(parsed(&wrong).unwrap_err().to_string(), said);
+        }
+    }
+}
