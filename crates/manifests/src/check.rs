@@ -75,7 +75,7 @@ pub fn job(rollout: &Rollout, template: &Value, run: Run<'_>, check: &JobCheck) 
             "activeDeadlineSeconds": check.timeout.as_secs(),
             "ttlSecondsAfterFinished": KEPT_SECONDS,
             "podFailurePolicy": {
-                "rules": [{"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget"}]}],
+                "rules": [{"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}],
             },
             "template": {"metadata": {"labels": labels}, "spec": pod},
         },

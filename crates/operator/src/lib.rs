@@ -3,6 +3,7 @@
 //! A library for the sake of one test: conformance writes by the same hands, without the loop (`e2e/tests/conformance.rs`).
 
 mod ask;
+mod ask_checks;
 mod build;
 pub mod caches;
 mod commands;

@@ -11,6 +11,7 @@ use tokio::{sync::Semaphore, task::JoinSet, time::Instant};
 
 use crate::{
     ask::{AskGit, AskRegistry, Secrets},
+    ask_checks::AskChecks,
     build::BuildHands,
     caches::{Caches, Due, Key, pump},
     commands::Sweeper,
@@ -41,6 +42,8 @@ pub enum Unstartable {
     Client(#[from] Box<kube::Error>),
     #[error("registry client: {0}")]
     Registry(#[from] switchyard_registry::Error),
+    #[error("client for checks: {0}")]
+    Checks(#[from] switchyard_net::Error),
     #[error("listen on {0}: {1}")]
     Listen(std::net::SocketAddr, std::io::Error),
     #[error("signals: {0}")]
@@ -57,6 +60,7 @@ pub async fn run() -> Result<End, Unstartable> {
     tokio::spawn(http::serve(listener, Arc::clone(&health), Arc::clone(&metrics)));
     let signals = Signals::listen().map_err(Unstartable::Signals)?;
     let registry = Registry::new(settings.builds.insecure_registries.iter().cloned())?;
+    let outside = switchyard_net::Client::new(switchyard_net::Guard::Network)?;
     tracing::info!(version = env!("CARGO_PKG_VERSION"), scope = ?settings.scope, "started");
 
     let candidacy = Election::new(election, &settings.account.namespace, LEASE, Terms::of(&settings.pod)).start();
@@ -64,7 +68,7 @@ pub async fn run() -> Result<End, Unstartable> {
     health.synced(true);
     let leads = |now| metrics.leads(now);
     Ok(lead(candidacy, signals, leads, |stop| {
-        work_on(settings, work, registry, Arc::clone(&metrics), Arc::clone(&health), stop)
+        work_on(settings, work, (registry, outside), Arc::clone(&metrics), Arc::clone(&health), stop)
     })
     .await)
 }
@@ -72,7 +76,7 @@ pub async fn run() -> Result<End, Unstartable> {
 async fn work_on(
     settings: Settings,
     client: Client,
-    registry: Registry,
+    (registry, outside): (Registry, switchyard_net::Client),
     metrics: Arc<Metrics>,
     health: Arc<Health>,
     stop: Stop,
@@ -113,7 +117,7 @@ async fn work_on(
         caches.clone(),
         writer("rollout"),
         publisher("rollout"),
-        Nobody,
+        AskChecks { client: outside },
         Arc::clone(&metrics),
     ));
     let commands = Sweeper {
@@ -212,18 +216,6 @@ fn end_with(ended: Result<(), tokio::task::JoinError>) {
     if ended.is_err_and(|e| e.is_panic()) {
         tracing::error!("a round panicked: ending the process");
         std::process::abort();
-    }
-}
-
-/// Rollouts ask nothing slow so far.
-struct Nobody;
-impl Asker<switchyard_decide::rollout::Question> for Nobody {
-    async fn ask(
-        &self,
-        _: &str,
-        question: &switchyard_decide::rollout::Question,
-    ) -> Result<switchyard_decide::Measured, switchyard_decide::Unreachable> {
-        Err(switchyard_decide::Unreachable::Inconclusive(format!("{question:?} is not asked yet")))
     }
 }
 

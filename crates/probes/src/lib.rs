@@ -30,9 +30,9 @@ pub trait Asker<Q>: Send + Sync + 'static {
     fn ask(&self, namespace: &str, question: &Q) -> impl Future<Output = Result<Measured, Unreachable>> + Send;
 }
 
-/// The longest one answer may take.
-pub const LIMIT: Duration = Duration::from_mins(1);
-/// After a failure the pace is doubled, up to this.
+/// The longest one answer may take: more than what each asker allows itself, a minute, so that its own words stand.
+pub const LIMIT: Duration = Duration::from_secs(90);
+/// After each failure but the first the pace is doubled, up to this.
 const SLOWEST: Duration = Duration::from_mins(5);
 
 /// Questions of one kind of object, by the uid of who asks.
@@ -116,7 +116,7 @@ where
             loop {
                 let reply = tokio::time::timeout(LIMIT, asker.ask(&namespace, &question)).await;
                 let answer = reply.unwrap_or_else(|_| Err(Unreachable::Network(format!("no answer within {LIMIT:?}"))));
-                failures = if answer.is_ok() { 0 } else { failures.saturating_add(1) };
+                failures = failures_after(failures, &answer);
                 let done = answer.is_ok() && matches!(cadence, Cadence::Until(_));
                 if store(&known, &owner, &question, answer, now()) {
                     wake();
@@ -128,6 +128,16 @@ where
             }
         };
         tokio::spawn(task).abort_handle()
+    }
+}
+
+/// Failures in a row. To say nothing is no failure of whoever was asked, and what waits for it is not to wait longer.
+fn failures_after(failures: u32, answer: &Result<Measured, Unreachable>) -> u32 {
+    match answer {
+        Ok(_) | Err(Unreachable::Inconclusive(_)) => 0,
+        Err(
+            Unreachable::Secret(_) | Unreachable::Credentials(_) | Unreachable::Missing(_) | Unreachable::Network(_),
+        ) => failures.saturating_add(1),
     }
 }
 

@@ -22,6 +22,10 @@ const LARGEST_ANSWER: usize = 1024 * 1024;
 /// A query that gives more series wants an aggregation.
 const MOST_SERIES: usize = 1000;
 
+/// The kinds of error that the API has.
+const ERRORS: [&str; 8] =
+    ["bad_data", "timeout", "canceled", "execution", "internal", "unavailable", "not_found", "not_acceptable"];
+
 /// One measurement of a `prometheus` check.
 #[derive(Clone, Copy, Debug)]
 pub struct PrometheusQuestion<'a> {
@@ -67,8 +71,10 @@ pub async fn prometheus(client: &Client, question: PrometheusQuestion<'_>) -> Re
 }
 
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct Reply {
     status: String,
+    error_type: Option<String>,
     error: Option<String>,
     data: Option<Data>,
 }
@@ -95,7 +101,7 @@ struct Point(IgnoredAny, String);
 impl Point {
     fn value(&self) -> Result<f64, Inconclusive> {
         let Self(_, text) = self;
-        text.parse().map_err(|_| Inconclusive::because(format!("{:?} is no number", excerpt(text))))
+        text.parse().map_err(|_| Inconclusive::because("the result is no number".to_owned()))
     }
 }
 
@@ -113,7 +119,12 @@ async fn ask(client: &Client, question: PrometheusQuestion<'_>) -> Result<Vec<f6
     let wrong = |why: &str| Inconclusive::because(format!("{address}: {why}"));
     let data = match reply {
         Some(Reply { status, data: Some(data), .. }) if answer.status == 200 && status == "success" => data,
-        Some(Reply { error: Some(error), .. }) => return Err(wrong(&excerpt(&error))),
+        // Nothing is quoted of who is no Prometheus: the operator may reach what the author of the address may not.
+        Some(Reply { status, error_type: Some(kind), error: Some(error), .. })
+            if status == "error" && ERRORS.contains(&kind.as_str()) =>
+        {
+            return Err(wrong(&excerpt(&error)));
+        }
         Some(_) | None if answer.status != 200 => return Err(wrong(&format!("HTTP {}", answer.status))),
         Some(_) | None => return Err(wrong("the answer is not one of Prometheus")),
     };

@@ -91,3 +91,17 @@ async fn failures_slow_the_pace_down_to_a_limit() {
         "never faster than asked"
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_is_inconclusive_is_asked_again_at_the_same_pace() {
+    let inconclusive = || Err(Unreachable::Inconclusive("no data".into()));
+    let mut answers: Vec<_> = std::iter::repeat_with(inconclusive).take(20).collect();
+    answers.push(Ok(head('a')));
+    let s = setup(answers);
+    let began = tokio::time::Instant::now();
+    s.want(Some(Cadence::Until(SECOND)));
+    s.woken().await;
+    s.woken().await;
+    assert_eq!(began.elapsed(), Duration::from_secs(20));
+    assert_eq!(failures_after(1, &Err(Unreachable::Network("no".into()))), 2, "and failures do add up");
+}

@@ -1,7 +1,7 @@
 # Kubernetes and what goes with it, built from pinned Go modules.
 #
 # Each part is a folder under go/ with a go.mod whose `tool` lines name the
-# programs, a go.sum, and perhaps `ldflags`. The result is kept in
+# programs, a go.sum, and perhaps `ldflags` and `tags`. The result is kept in
 # $BINARIES/<part>-<hash of these files and the flags>, so only the first run pays.
 # shellcheck shell=bash
 
@@ -14,12 +14,19 @@ ldflags_of() {
     [[ ! -f $file ]] || printf ' %s' "$(<"$file")"
 }
 
+# tags_of PART: nothing, or -tags and what it is built without.
+tags_of() {
+    local file=$HERE/go/$1/tags
+    [[ ! -f $file ]] || printf -- '-tags=%s' "$(<"$file")"
+}
+
 # directory_of PART: where its programs are, or will be.
 directory_of() {
     local part=$1 key
     key=$({
         cat "$HERE/go/$part/go.mod" "$HERE/go/$part/go.sum"
         printf '%s\n' "${GO_FLAGS[@]}" "$(ldflags_of "$part")"
+        tags_of "$part"
     } | sha256sum | cut -c1-16)
     printf '%s/%s-%s' "$BINARIES" "$part" "$key"
 }
@@ -73,12 +80,13 @@ build_part() {
 
 # compile PART DIRECTORY: a part with one program gives it the part's own name.
 compile() {
-    local part=$1 directory=$2 output=$2/ tools
+    local part=$1 directory=$2 output=$2/ tools tags
     cd "$HERE/go/$part" || return
     mapfile -t tools < <(sed -n 's/^tool \([^(]\)/\1/p; /^tool ($/,/^)$/s/^\t//p' go.mod)
     ((${#tools[@]} > 1)) || output=$directory/$part
+    mapfile -t tags < <(tags_of "$part")
     env -u GOROOT GOTOOLCHAIN=local GOFLAGS= GOWORK=off CGO_ENABLED=0 \
-        nice -n 10 go build "${GO_FLAGS[@]}" -ldflags "$(ldflags_of "$part")" -o "$output" "${tools[@]}"
+        nice -n 10 go build "${GO_FLAGS[@]}" "${tags[@]}" -ldflags "$(ldflags_of "$part")" -o "$output" "${tools[@]}"
 }
 
 # program NAME: the full path of one of ours.

@@ -5,9 +5,12 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use switchyard_api::{
     Duration, Revision, Rollout,
+    check::Check,
     rollout::{Checks, Memory, Promotion},
     template,
 };
+
+use switchyard_conditions::{Condition, Variables};
 
 use crate::Mistake;
 
@@ -127,7 +130,24 @@ fn checked(checks: &Checks, containers: &BTreeMap<String, Option<String>>) -> Re
             });
         }
     }
+    for check in checks.preview.iter().chain(&checks.live) {
+        readable(check)?;
+    }
     Ok(checks.clone())
+}
+
+/// A condition that does not read well would be found out only after the pods are there.
+fn readable(check: &Check) -> Result<(), Mistake> {
+    let http = check.http.as_ref().and_then(|h| Some((h.success_condition.as_ref()?, Variables::Http, "http")));
+    let prometheus = check.prometheus.as_ref().map(|p| (&p.success_condition, Variables::Value, "prometheus"));
+    for (text, variables, kind) in http.into_iter().chain(prometheus) {
+        Condition::parse(text, variables).map_err(|why| Mistake {
+            field: format!("spec.checks ({}): {kind}.successCondition", check.name),
+            value: text.clone(),
+            fix: why.to_string(),
+        })?;
+    }
+    Ok(())
 }
 
 impl ImageSlot {
@@ -160,6 +180,50 @@ impl std::fmt::Display for Missing {
                 "spec.images.pipelineRef.image to say which image of Pipeline {pipeline} is meant (it has {})",
                 offered.join(", ")
             ),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn parsed(check: &serde_json::Value) -> Result<Order, Mistake> {
+        let rollout = json!({
+            "apiVersion": "switchyard.dev/v1alpha1", "kind": "Rollout", "metadata": {"name": "shop"},
+            "spec": {
+                "template": {"spec": {"containers": [{"name": "web", "image": "shop:1"}]}},
+                "service": {"spec": {"ports": [{"port": 80}]}},
+                "checks": {"live": [check]},
+            },
+        });
+        Order::parse(&serde_json::from_value(rollout).unwrap(), "shop")
+    }
+
+    #[test]
+    fn a_condition_that_does_not_read_well_is_a_mistake() {
+        let http = |condition: &str| json!({"name": "smoke", "http": {"path": "/", "successCondition": condition}});
+        let prometheus = |condition: &str| {
+            json!({"name": "errors", "prometheus": {
+                "address": "http://p:9090", "query": "up", "successCondition": condition}})
+        };
+        for good in [http("status == 200"), prometheus("value < 0.01")] {
+            parsed(&good).unwrap();
+        }
+        for (wrong, said) in [
+            (
+                http("value < 0.01"),
+                "spec.checks (smoke): http.successCondition: \"value < 0.01\": unknown variable value: \
+                 there is status, body, json",
+            ),
+            (
+                prometheus("value"),
+                "spec.checks (errors): prometheus.successCondition: \"value\": its result is not true or false",
+            ),
+        ] {
+            assert_eq!(parsed(&wrong).unwrap_err().to_string(), said);
         }
     }
 }

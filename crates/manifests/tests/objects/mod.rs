@@ -5,8 +5,16 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::{apps::v1::Deployment, batch::v1::Job, core::v1::Service};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
-use switchyard_api::{Build, CommitId, Pipeline, Revision, Rollout, rollout::ReleaseRef};
-use switchyard_manifests::{Settings, build, pipeline, rollout};
+use switchyard_api::{
+    Build, CommitId, Pipeline, Revision, Rollout,
+    check::{JobCheck, Moment},
+    rollout::ReleaseRef,
+};
+use switchyard_manifests::{
+    Settings, build,
+    check::{self, Run},
+    pipeline, rollout,
+};
 
 const COMMIT: &str = "7f3a91c0d4b8e2f6a1c3957d80e4b2f6a1c3957d";
 
@@ -141,6 +149,57 @@ pub fn revision() -> Revision {
     "k7w2m9xq4b".parse().unwrap()
 }
 
+/// The template of a revision's Deployment with everything that a check's Job has to choose from; Pod Security
+/// `restricted` allows it.
+pub fn checked_template() -> Value {
+    let security = json!({"allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]}});
+    json!({
+        "metadata": {
+            "labels": {"app": "shop", "switchyard.dev/rollout": "shop", "switchyard.dev/revision": "k7w2m9xq4b"},
+            "annotations": {"example.com/team": "shop"},
+        },
+        "spec": {
+            "initContainers": [
+                {"name": "sidecar", "image": "proxy:1", "restartPolicy": "Always", "securityContext": security},
+            ],
+            "containers": [
+                {
+                    "name": "web", "image": "ghcr.io/acme/shop:1", "command": ["flask"], "args": ["run"],
+                    "workingDir": "/app",
+                    "env": [{"name": "DATABASE", "valueFrom": {"secretKeyRef": {"name": "shop", "key": "url"}}}],
+                    "envFrom": [{"configMapRef": {"name": "shop"}}],
+                    "ports": [{"name": "http", "containerPort": 8000}],
+                    "volumeMounts": [{"name": "cache", "mountPath": "/cache"}],
+                    "resources": {"requests": {"cpu": "100m"}},
+                    "securityContext": security,
+                    "readinessProbe": {"httpGet": {"path": "/health", "port": "http"}},
+                    "livenessProbe": {"httpGet": {"path": "/health", "port": "http"}},
+                    "startupProbe": {"httpGet": {"path": "/health", "port": "http"}},
+                    "lifecycle": {"preStop": {"sleep": {"seconds": 5}}},
+                },
+                {"name": "logs", "image": "logs:1", "securityContext": security},
+            ],
+            "volumes": [{"name": "cache", "emptyDir": {}}, {"name": "tls", "secret": {"secretName": "shop-tls"}}],
+            "serviceAccountName": "shop",
+            "imagePullSecrets": [{"name": "registry"}],
+            "nodeSelector": {"pool": "web"},
+            "tolerations": [{"key": "web", "operator": "Exists"}],
+            "securityContext": {"runAsNonRoot": true, "runAsUser": 1000, "seccompProfile": {"type": "RuntimeDefault"}},
+            "terminationGracePeriodSeconds": 65,
+        },
+    })
+}
+
+pub fn migrate() -> JobCheck {
+    read(json!({
+        "fromContainer": "web", "command": ["flask", "db"], "args": ["upgrade"], "retries": 2, "timeout": "5m",
+    }))
+}
+
+pub fn check_run() -> Run<'static> {
+    Run { revision: revision(), moment: Moment::Preview, check: "migrate", under: "4711" }
+}
+
 /// Every sort of body, by the name of its golden file.
 pub fn bodies() -> Vec<(&'static str, Value)> {
     let (settings, small, full) = (settings(), small_build(), full_build());
@@ -164,6 +223,7 @@ pub fn bodies() -> Vec<(&'static str, Value)> {
         ("revision-service-full", revision_service(&full_rollout())),
         ("live-service", live_service(&small_rollout(), r#"{"live":null}"#)),
         ("live-service-full", live_service(&full_rollout(), r#"{"live":null}"#)),
+        ("rollout-check-job", check::job(&small_rollout(), &checked_template(), check_run(), &migrate()).unwrap()),
         ("check-job", build::check_job(&full, &full.spec.recipe.checks[0], 1, &settings)),
         ("image-job", build::image_job(&small, &small.spec.recipe.images[0], 1, &settings)),
         ("image-job-full", build::image_job(&full, &full.spec.recipe.images[0], 2, &settings)),
