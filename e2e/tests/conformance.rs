@@ -11,6 +11,8 @@
 
 #[path = "conformance/real.rs"]
 mod real;
+#[path = "conformance/state.rs"]
+mod state;
 #[path = "conformance/steps.rs"]
 mod steps;
 #[path = "conformance/versions.rs"]
@@ -20,13 +22,10 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use fastrand::Rng;
 use futures::{Stream, StreamExt as _};
-use switchyard_api::{
-    Revision, Rollout, Timestamp,
-    rollout::{Memory, ReleaseRef},
-};
+use switchyard_api::{Rollout, Timestamp};
 use switchyard_decide::{
-    Mistake, Refusal, Version,
-    rollout::{Action, CommandOrder, JobKey, JobState, Observed, Order, Record, Selects},
+    Refusal,
+    rollout::{Action, Order},
 };
 use switchyard_e2e::{
     hosted::without_the_installed_one,
@@ -38,6 +37,7 @@ use tokio::sync::Mutex;
 
 use crate::{
     real::Real,
+    state::State,
     steps::{Step, Teller, on_world, revision},
     versions::{Object, Versions, of_the_world},
 };
@@ -65,94 +65,6 @@ enum Twist {
     WorldDoesNotLook,
     /// Every write reaches the API server with the version there is.
     WritesWithoutVersions,
-}
-
-/// What both sides should agree on.
-#[derive(Clone, Debug, PartialEq)]
-struct State {
-    order: Result<Order, Mistake>,
-    memory: Memory,
-    service: Option<Live>,
-    preview: Option<(bool, Selects)>,
-    commands: BTreeMap<String, CommandOrder>,
-    revisions: BTreeMap<Revision, Child>,
-}
-#[derive(Clone, Debug, PartialEq)]
-struct Live {
-    foreign: bool,
-    record: Option<Record>,
-    selects: Selects,
-}
-#[derive(Clone, Debug, PartialEq)]
-struct Child {
-    deployment: Option<Deployed>,
-    exposed: bool,
-    conflict: bool,
-    jobs: BTreeMap<JobKey, &'static str>,
-}
-#[derive(Clone, Debug, PartialEq)]
-struct Deployed {
-    claim: Option<Version>,
-    replicas: i32,
-    releases: Vec<ReleaseRef>,
-}
-
-impl State {
-    fn of(seen: &Observed) -> Self {
-        let child = |seen: &switchyard_decide::rollout::Seen| {
-            let deployment = seen.deployment.as_ref();
-            Child {
-                deployment: deployment.map(|d| Deployed {
-                    claim: d.claim.clone(),
-                    replicas: d.replicas,
-                    releases: d.releases.clone(),
-                }),
-                exposed: seen.exposed,
-                conflict: seen.conflict.is_some(),
-                jobs: seen.jobs.iter().map(|(key, state)| (key.clone(), how(state))).collect(),
-            }
-        };
-        let revisions = seen.revisions.iter().map(|(r, seen)| (*r, child(seen)));
-        Self {
-            order: seen.order.clone(),
-            memory: seen.memory.clone(),
-            service: seen.service.as_ref().map(|s| Live {
-                foreign: s.foreign.is_some(),
-                record: s.record.clone(),
-                selects: s.selects.clone(),
-            }),
-            preview: seen.preview.as_ref().map(|p| (p.foreign.is_some(), p.selects.clone())),
-            commands: seen.commands.iter().map(|c| (c.uid.clone(), c.order)).collect(),
-            // A name that nothing has any more is no revision.
-            revisions: revisions.filter(|(_, c)| c.deployment.is_some() || c.exposed).collect(),
-        }
-    }
-
-    /// In the versions of the world.
-    fn translated(mut self, versions: &Versions) -> Self {
-        self.memory = versions.worlds_memory(&self.memory);
-        if let Some(record) = self.service.as_mut().and_then(|s| s.record.as_mut()) {
-            *record = versions.worlds_record(record);
-        }
-        for child in self.revisions.values_mut() {
-            for claim in child.deployment.iter_mut().filter_map(|d| d.claim.as_mut()) {
-                *claim = versions.worlds_nomination(claim);
-            }
-            let jobs = std::mem::take(&mut child.jobs).into_iter();
-            child.jobs = jobs
-                .map(|(key, state)| (JobKey { under: versions.worlds_nomination(&key.under), ..key }, state))
-                .collect();
-        }
-        self
-    }
-}
-
-fn how(state: &JobState) -> &'static str {
-    match state {
-        JobState::Running(_) => "runs",
-        JobState::Passed => "passed",
-        JobState::Failed(_) => "failed",
-    }
 }
 
 /// How a write ended: words differ.

@@ -1,6 +1,7 @@
 //! The operator: three controllers, one loop, one leader.
 //!
-//! A library for the sake of one test: conformance writes by the same hands, without the loop (`e2e/tests/conformance.rs`).
+//! A library for the sake of one test: conformance writes by the same hands, without the loop
+//! (`e2e/tests/conformance.rs`).
 
 mod ask;
 mod ask_checks;

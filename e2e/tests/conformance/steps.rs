@@ -145,10 +145,22 @@ impl Teller {
             8..10 => Action::Expose { revision: new, fingerprint },
             10..13 => Action::Claim { revision, at, claim: self.version(of_service), replicas },
             13..15 => Action::Scale { revision, at, replicas },
-            15..18 => Action::Retire { revision, at },
+            15..18 => self.retire(world),
             18 => Action::Delete { revision, at: Some(at) },
             _ => Action::Delete { revision, at: None },
         }
+    }
+
+    /// Often of one whose pods a stranger selects or the live Service does, if there is one.
+    fn retire(&mut self, world: &Cluster) -> Action {
+        let elsewhere = world.children.iter().find(|(_, c)| c.selected_elsewhere && c.deployment.is_some());
+        let revision = match (self.random.u8(0..3), elsewhere, world.selects()) {
+            (0, Some((revision, _)), _) => *revision,
+            (1, _, Selects::Revision(revision)) => revision,
+            _ => self.deployed(world),
+        };
+        let at = self.version(world.deployment(revision).map(|d| &d.version));
+        Action::Retire { revision, at }
     }
 
     fn about_previews(&mut self, world: &Cluster, revision: Revision) -> Action {
@@ -200,7 +212,7 @@ impl Teller {
             5..9 => Step::List(self.maybe_revision()),
             9 | 10 if world.service.as_ref().is_some_and(|s| s.record.is_some()) => Step::LoseRecord,
             11 | 12 if world.service.is_some() => Step::Tamper,
-            13 | 14 => Step::SelectElsewhere(revision),
+            13 | 14 => Step::SelectElsewhere(self.deployed(world)),
             15 if is_free(world, revision) => Step::Squat(revision),
             16 if world.service.is_none() => Step::SquatService,
             17 | 18 => Step::Order(match self.random.u8(0..5) {
