@@ -8,4 +8,5 @@ pub mod judge;
 pub mod observer;
 pub mod results;
 pub mod run;
+pub mod scene;
 pub mod workload;

@@ -14,11 +14,14 @@ use tokio::{
     process::Child,
 };
 
-use super::observer::Observer;
+use super::{
+    observer::Observer,
+    scene::{Pods, Scene},
+};
 use crate::{
     ground::{Ground, root},
     hosted::Setup,
-    place::Place,
+    place::{Place, suffix},
     process,
     proxy::{Front, Upstream},
 };
@@ -70,19 +73,14 @@ impl ControlPlane {
         Ok(plane)
     }
 
-    /// A namespace of its own.
-    pub async fn place(&self, namespace: &str) -> Result<Place> {
-        let place = Place { ground: self.ground.clone(), namespace: namespace.to_owned() };
-        place.post("/api/v1/namespaces", &json!({"metadata": {"name": namespace}})).await?;
-        Ok(place)
-    }
-
-    /// For an operator of that namespace.
-    pub fn setup(&self, place: &Place) -> Result<Setup> {
+    /// A namespace of its own, for one operator.
+    pub async fn scene(&self) -> Result<Scene<'_>> {
+        let place = Place { ground: self.ground.clone(), namespace: format!("f-{}", suffix()) };
+        place.post("/api/v1/namespaces", &json!({"metadata": {"name": place.namespace}})).await?;
         let folder = self.folder.join("operators").join(&place.namespace);
         std::fs::create_dir_all(&folder)?;
         let none = || "none".to_owned();
-        Ok(Setup {
+        let setup = Setup {
             place: place.clone(),
             upstream: self.upstream.clone(),
             front: self.front.clone(),
@@ -91,7 +89,8 @@ impl ControlPlane {
             resolver: None,
             variables: vec![("SWITCHYARD_WORKER_IMAGE", none()), ("SWITCHYARD_KANIKO_IMAGE", none())],
             folder,
-        })
+        };
+        Ok(Scene { place, setup, observer: &self.observer, pods: Pods::Played })
     }
 }
 

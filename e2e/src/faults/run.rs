@@ -8,16 +8,16 @@ use tokio::time::Instant;
 
 use super::{
     case::Case,
-    control_plane::ControlPlane,
     history::Change,
     judge::{Subject, judge},
     observer::revision_of,
+    scene::Scene,
     workload::{DRAIN, End, NAME},
 };
 use crate::{
     hosted::Hosted,
-    place::{Place, suffix},
-    proxy::Write,
+    place::Place,
+    proxy::{Plan, Write},
 };
 
 /// The operator has come to rest when it has written nothing for this long.
@@ -40,14 +40,18 @@ pub struct Outcome {
     pub seconds: f64,
 }
 
-/// Runs a case. At most so many writes are allowed; none: it is a measure for others.
-pub async fn run(plane: &ControlPlane, case: Case, allowed: Option<usize>) -> Result<Outcome> {
+/// At most so many writes, where there are so many without a fault: each fault may cost a few, and no more.
+pub fn allowed(clean: usize) -> usize {
+    2 * clean + 10
+}
+
+/// Runs a case, and takes the place away. At most so many writes are allowed; none: it is a measure for others.
+pub async fn run(scene: &Scene<'_>, case: Case, allowed: Option<usize>) -> Result<Outcome> {
     let began = Instant::now();
-    let place = plane.place(&format!("f-{}", suffix())).await?;
-    let hosted = Hosted::start(plane.setup(&place)?, crate::proxy::Plan::NEVER).await?;
+    let hosted = Hosted::start(scene.setup.clone(), Plan::NEVER).await?;
     let mut outcome = Outcome::default();
-    if let Err(error) = story(case, &place, &hosted).await {
-        outcome.violations.push(format!("{error:#}\n{}\n{}", hosted.tail(), place.explain().await));
+    if let Err(error) = story(case, scene, &hosted).await {
+        outcome.violations.push(format!("{error:#}\n{}\n{}", hosted.tail(), scene.place.explain().await));
     }
     let (writes, struck) = hosted.writes();
     outcome.struck = struck.as_ref().map(Write::to_string);
@@ -58,24 +62,24 @@ pub async fn run(plane: &ControlPlane, case: Case, allowed: Option<usize>) -> Re
     if let Err(error) = hosted.stop().await {
         outcome.violations.push(format!("{error:#}"));
     }
-    let history = history(plane, &place).await?;
+    let history = history(scene).await?;
     outcome.revisions = history.len();
     let subject = Subject { name: NAME.to_owned(), drain: DRAIN };
     outcome.violations.extend(judge(&history, &subject).iter().map(ToString::to_string));
-    place.remove().await?;
+    scene.place.remove().await?;
     outcome.seconds = began.elapsed().as_secs_f64();
     Ok(outcome)
 }
 
-async fn story(case: Case, place: &Place, hosted: &Hosted) -> Result<()> {
+async fn story(case: Case, scene: &Scene<'_>, hosted: &Hosted) -> Result<()> {
     let workload = case.workload;
-    workload.prepare(place).await?;
+    workload.prepare(scene).await?;
     if let Some(end) = workload.before() {
-        rest(place, hosted, &end).await.context("before the story")?;
+        rest(&scene.place, hosted, &end).await.context("before the story")?;
     }
     hosted.plan(case.plan);
-    workload.tell(place).await?;
-    rest(place, hosted, &workload.end()).await.context("the goal is not reached, or it does not fall silent")
+    workload.tell(scene).await?;
+    rest(&scene.place, hosted, &workload.end()).await.context("the goal is not reached, or it does not fall silent")
 }
 
 /// Waits until it has come to this end and nothing is written any more.
@@ -96,7 +100,8 @@ async fn rest(place: &Place, hosted: &Hosted, end: &End) -> Result<()> {
     tokio::time::timeout(OVER, resting).await.with_context(|| format!("after {} s", OVER.as_secs()))
 }
 
-async fn history(plane: &ControlPlane, place: &Place) -> Result<Vec<Change>> {
-    let list: Value = place.get(&format!("/api/v1/namespaces/{}/services", place.namespace)).await?;
-    plane.observer.take(&place.namespace, revision_of(&list).context("a list has a version")?).await
+async fn history(scene: &Scene<'_>) -> Result<Vec<Change>> {
+    let namespace = &scene.place.namespace;
+    let list: Value = scene.place.get(&format!("/api/v1/namespaces/{namespace}/services")).await?;
+    scene.observer.take(namespace, revision_of(&list).context("a list has a version")?).await
 }

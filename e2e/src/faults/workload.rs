@@ -2,25 +2,22 @@
 
 use std::{fmt, str::FromStr, time::Duration};
 
-use anyhow::{Context as _, Error, Result, bail};
+use anyhow::{Context as _, Error, Result};
 use k8s_openapi::api::{apps::v1::Deployment, core::v1::Service};
 use kube::ResourceExt as _;
-use serde_json::{Value, json};
 use switchyard_api::{
-    GROUP, Rollout, VERSION,
+    Rollout,
     condition::{READY, State},
-    names::{ANNOTATION_SWITCH, LABEL_REVISION},
+    names::LABEL_REVISION,
 };
 
+use super::scene::{Check, Scene, Told};
 use crate::place::Place;
 
 /// The Rollout of every story.
 pub const NAME: &str = "shop";
 /// After which a revision that served may lose its pods.
 pub const DRAIN: Duration = Duration::from_secs(2);
-/// Stories wait for each other's steps no longer than this.
-const STEP: Duration = Duration::from_mins(2);
-const LOOK: Duration = Duration::from_millis(50);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Workload {
@@ -30,6 +27,10 @@ pub enum Workload {
     Update,
     /// Green never gets ready and is given up.
     NeverReady,
+    /// Green is live, its check fails, and blue is live again.
+    FailedCheck,
+    /// Green is live and its check still runs, when somebody gives it up.
+    Aborted,
     /// While green is nominated, grey is wanted instead.
     Superseded,
 }
@@ -56,13 +57,16 @@ pub struct End {
 }
 
 impl Workload {
-    pub const ALL: [Self; 4] = [Self::Deploy, Self::Update, Self::NeverReady, Self::Superseded];
+    pub const ALL: [Self; 6] =
+        [Self::Deploy, Self::Update, Self::NeverReady, Self::FailedCheck, Self::Aborted, Self::Superseded];
 
     pub fn name(self) -> &'static str {
         match self {
             Self::Deploy => "deploy",
             Self::Update => "update",
             Self::NeverReady => "never-ready",
+            Self::FailedCheck => "failed-check",
+            Self::Aborted => "aborted",
             Self::Superseded => "superseded",
         }
     }
@@ -71,7 +75,7 @@ impl Workload {
         match self {
             Self::Deploy => End { live: "blue", rejected: &[] },
             Self::Update => End { live: "green", rejected: &[] },
-            Self::NeverReady => End { live: "blue", rejected: &["green"] },
+            Self::NeverReady | Self::FailedCheck | Self::Aborted => End { live: "blue", rejected: &["green"] },
             Self::Superseded => End { live: "grey", rejected: &[] },
         }
     }
@@ -80,34 +84,35 @@ impl Workload {
     pub fn before(self) -> Option<End> {
         match self {
             Self::Deploy => None,
-            Self::Update | Self::NeverReady | Self::Superseded => Some(End { live: "blue", rejected: &[] }),
+            Self::Update | Self::NeverReady | Self::FailedCheck | Self::Aborted | Self::Superseded => {
+                Some(End { live: "blue", rejected: &[] })
+            }
         }
     }
 
-    pub async fn prepare(self, place: &Place) -> Result<()> {
+    pub async fn prepare(self, scene: &Scene) -> Result<()> {
         match self.before() {
             None => Ok(()),
-            Some(end) => apply(place, &Spec::of(end.live)).await,
+            Some(end) => scene.apply(&Told::of(end.live)).await,
         }
     }
 
-    pub async fn tell(self, place: &Place) -> Result<()> {
+    pub async fn tell(self, scene: &Scene) -> Result<()> {
+        let green = Told::of("green");
         match self {
-            Self::Deploy => apply(place, &Spec::of("blue")).await,
-            Self::Update => apply(place, &Spec::of("green")).await,
-            Self::NeverReady => apply(place, &Spec::of("green").image("never-ready").deadline("6s")).await,
+            Self::Deploy => scene.apply(&Told::of("blue")).await,
+            Self::Update => scene.apply(&green).await,
+            Self::NeverReady => scene.apply(&green.never_ready()).await,
+            Self::FailedCheck => scene.apply(&green.checked(Check::Fails)).await,
+            Self::Aborted => {
+                scene.apply(&green.checked(Check::Lasts)).await?;
+                let revision = scene.until_in_place("green", &["live"]).await?;
+                scene.abort(&revision).await
+            }
             Self::Superseded => {
-                apply(place, &Spec::of("green")).await?;
-                until(place, "green is nominated, or was", async || {
-                    let green = deployments(place).await.into_iter().find(|d| text_of(d) == "green")?;
-                    let revision = green.labels().get(LABEL_REVISION)?.clone();
-                    let service = place.find::<Service>(NAME).await?;
-                    let record: Value = serde_json::from_str(service.annotations().get(ANNOTATION_SWITCH)?).ok()?;
-                    let place = ["candidate", "live"].into_iter().find(|place| record[*place] == revision);
-                    place.map(drop)
-                })
-                .await?;
-                apply(place, &Spec::of("grey")).await
+                scene.apply(&green).await?;
+                scene.until_in_place("green", &["candidate", "live"]).await?;
+                scene.apply(&Told::of("grey")).await
             }
         }
     }
@@ -142,75 +147,14 @@ impl End {
     }
 }
 
-async fn deployments(place: &Place) -> Vec<Deployment> {
+pub(super) async fn deployments(place: &Place) -> Vec<Deployment> {
     place.list::<Deployment>("").await
 }
 
 /// What the revision is called in the story.
-fn text_of(deployment: &Deployment) -> String {
+pub(super) fn text_of(deployment: &Deployment) -> String {
     let pod = deployment.spec.as_ref().and_then(|s| s.template.spec.as_ref());
     let variables = pod.and_then(|p| p.containers.first()).and_then(|c| c.env.clone()).unwrap_or_default();
     variables.into_iter().find(|v| v.name == "TEXT").and_then(|v| v.value).unwrap_or_default()
 }
 
-/// Looks until it is so.
-async fn until<T>(place: &Place, what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> Result<T> {
-    let looking = async {
-        loop {
-            if let Some(found) = look().await {
-                return found;
-            }
-            tokio::time::sleep(LOOK).await;
-        }
-    };
-    match tokio::time::timeout(STEP, looking).await {
-        Ok(found) => Ok(found),
-        Err(_) => bail!("in {} it did not come to this: {what}", place.namespace),
-    }
-}
-
-async fn apply(place: &Place, spec: &Spec) -> Result<()> {
-    let path = format!("/apis/{GROUP}/{VERSION}/namespaces/{}/rollouts/{NAME}", place.namespace);
-    place.put(&path, &spec.rollout()).await
-}
-
-/// A revision, by what is said of it in the story.
-struct Spec {
-    text: &'static str,
-    image: &'static str,
-    deadline: &'static str,
-}
-
-impl Spec {
-    fn of(text: &'static str) -> Self {
-        Self { text, image: "ready", deadline: "10m" }
-    }
-
-    fn image(self, image: &'static str) -> Self {
-        Self { image, ..self }
-    }
-
-    fn deadline(self, deadline: &'static str) -> Self {
-        Self { deadline, ..self }
-    }
-
-    fn rollout(&self) -> Value {
-        let delay = "1s";
-        json!({
-            "apiVersion": format!("{GROUP}/{VERSION}"), "kind": "Rollout",
-            "metadata": {"name": NAME},
-            "spec": {
-                "replicas": 2,
-                "template": {"spec": {"containers": [{
-                    "name": "page", "image": self.image,
-                    "env": [{"name": "TEXT", "value": self.text}],
-                    "ports": [{"name": "http", "containerPort": 8080}],
-                    "readinessProbe": {"httpGet": {"path": "/healthz", "port": "http"}},
-                }]}},
-                "service": {"spec": {"ports": [{"name": "http", "port": 80, "targetPort": "http"}]}},
-                "strategy": {"blueGreen": {"scaleDownDelay": delay, "drain": {"duration": format!("{}s", DRAIN.as_secs()), "preStop": "None"}}},
-                "progressDeadline": self.deadline,
-            },
-        })
-    }
-}

@@ -9,7 +9,7 @@ use switchyard_e2e::{
         case::{Case, Shard, all_of},
         control_plane::ControlPlane,
         results::{Kept, Results, summary},
-        run::run,
+        run::{allowed, run},
         workload::Workload,
     },
     ground::root,
@@ -40,11 +40,6 @@ impl Wanted {
             at_once: text("AT_ONCE").map_or(Ok(AT_ONCE), |n| n.parse()).context("the number in AT_ONCE")?,
         })
     }
-}
-
-/// At most so many writes, where there were so many without a fault: each fault may cost a few, and no more.
-fn allowed(clean: usize) -> usize {
-    2 * clean + 10
 }
 
 #[tokio::main]
@@ -79,7 +74,7 @@ async fn main() -> Result<ExitCode> {
 }
 
 async fn one(plane: &ControlPlane, results: &Results, case: Case, clean: Option<usize>) -> Result<Kept> {
-    let outcome = run(plane, case, clean.map(allowed)).await?;
+    let outcome = run(&plane.scene().await?, case, clean.map(allowed)).await?;
     results.keep(case, &outcome)
 }
 
