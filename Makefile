@@ -8,7 +8,7 @@ MAKEFLAGS += --no-print-directory
 unexport KUBECONFIG
 
 # From Make's own point of view none of this is a file.
-.PHONY: help cluster cluster-down demo test test-unit test-e2e test-all model bench generate lint image install toolchain
+.PHONY: help cluster cluster-down demo test test-unit test-e2e test-all model faults bench generate lint image install toolchain
 
 help: ## List what can be made
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,6 +42,9 @@ test-all: toolchain ## `test`, the larger model runs, and the cluster's own chec
 
 model: toolchain ## Explore the model of a Rollout further than the unit tests do
 	@e2e/run/test model
+
+faults: toolchain ## Every fault at every write of every workload, on a control plane of its own with played pods (docs/faults.md)
+	@e2e/run/faults
 
 # Only what a run of full length says is published.
 bench: BENCH ?= --publish

@@ -78,6 +78,11 @@ impl Page {
     }
 
     pub fn rollout(&self, ground: &Ground) -> Value {
+        self.rollout_of(ground.setting("IMAGE_BASE_PYTHON"))
+    }
+
+    /// The same of another image: where pods are only played, nothing of it runs.
+    pub fn rollout_of(&self, image: &str) -> Value {
         let (leave, pre_stop) = if self.leaves_at_once { ("at once", "None") } else { ("", "Inject") };
         json!({
             "apiVersion": format!("{GROUP}/{VERSION}"), "kind": "Rollout",
@@ -88,7 +93,7 @@ impl Page {
                     "imagePullSecrets": [{"name": PULL}],
                     "terminationGracePeriodSeconds": 10,
                     "containers": [{
-                        "name": "page", "image": ground.setting("IMAGE_BASE_PYTHON"),
+                        "name": "page", "image": image,
                         "command": ["python3", "-u", "-c", PAGE],
                         "env": [
                             {"name": "TEXT", "value": self.text},

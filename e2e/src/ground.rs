@@ -68,6 +68,18 @@ impl Ground {
         Ok(Self { settings, path, kubeconfig, context: Some(context.to_owned()), client })
     }
 
+    /// One that a test started for itself, whose kubectl lies in this folder.
+    pub async fn of_kubeconfig(kubeconfig: &Path, tools: &Path) -> Result<Self> {
+        let path = std::env::var("PATH").unwrap_or_default();
+        Ok(Self {
+            settings: BTreeMap::new(),
+            path: format!("{}:{path}", tools.display()),
+            kubeconfig: Some(kubeconfig.to_path_buf()),
+            context: Some("faults".to_owned()),
+            client: client(Kubeconfig::read_from(kubeconfig)?, None).await?,
+        })
+    }
+
     /// Whether `e2e/cluster/up` made it.
     pub fn is_ours(&self) -> bool {
         self.context.is_none()

@@ -1,4 +1,4 @@
-//! An operator that runs beside the cluster rather than in it, for one namespace, behind the proxy that kills it.
+//! An operator that runs beside the cluster rather than in it, for one namespace, behind the proxy that lets it down.
 
 use std::{
     net::SocketAddr,
@@ -6,12 +6,14 @@ use std::{
     path::PathBuf,
     process::Stdio,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use anyhow::{Context as _, Result, bail};
 use k8s_openapi::api::coordination::v1::Lease;
+use kube::api::DeleteParams;
 use serde_json::json;
-use tokio::process::Child;
+use tokio::{process::Child, time::Instant};
 
 use crate::{
     app::PULL,
@@ -19,47 +21,104 @@ use crate::{
     install::binary,
     place::Place,
     process::{self, run, tail},
-    proxy::{Plan, Proxy, Upstream, Write},
+    proxy::{Fault, Front, Plan, Proxy, Upstream, Write},
 };
 
-/// DNS of the cluster, by its usual address.
+/// DNS of the test cluster, by its usual address.
 const DNS: &str = "198.19.0.10";
+/// How often processes are looked at. They are looked at rather than waited for, since the proxy must be able to kill
+/// one at any moment.
+const LOOK: Duration = Duration::from_millis(20);
+/// A new leader that has written nothing for so long is at rest.
+const REST: Duration = Duration::from_secs(2);
+/// The longest that a write is held for a new leader that finds nothing to write.
+const HELD: Duration = Duration::from_secs(8);
 
-/// The operator, the proxy it speaks through, and whoever starts it again.
+/// What an operator needs in order to run.
+#[derive(Clone)]
+pub struct Setup {
+    pub place: Place,
+    pub upstream: Upstream,
+    /// What it meets instead, and by whose certificate.
+    pub front: Front,
+    pub authority: Option<String>,
+    pub token: String,
+    /// Names are resolved by these servers, where anything is to be resolved.
+    pub resolver: Option<PathBuf>,
+    pub variables: Vec<(&'static str, String)>,
+    /// For kubeconfig and log.
+    pub folder: PathBuf,
+}
+
+impl Setup {
+    /// With the same rights as the installed one, and the Lease in this namespace. No other operator may look at it
+    /// meanwhile.
+    pub async fn of_the_test_cluster(place: &Place) -> Result<Self> {
+        let ground = &place.ground;
+        let folder = root().join("target/e2e/hosted").join(&place.namespace);
+        std::fs::create_dir_all(&folder)?;
+        allow_lease(place).await?;
+        let token = run(&mut ground.kubectl(&["-n", SYSTEM, "create", "token", "switchyard", "--duration=2h"])).await?;
+        let resolver = folder.join("resolv.conf");
+        std::fs::write(
+            &resolver,
+            format!("nameserver {DNS}\nsearch svc.cluster.local cluster.local\noptions ndots:5\n"),
+        )?;
+        Ok(Self {
+            place: place.clone(),
+            upstream: Upstream::new(ground.setting("API_SERVER"), &ground.certificate_authority()?)?,
+            front: Front::PLAIN,
+            authority: None,
+            token: token.trim().to_owned(),
+            resolver: Some(resolver),
+            variables: vec![
+                ("SWITCHYARD_WORKER_IMAGE", crate::install::image(ground).await?),
+                ("SWITCHYARD_KANIKO_IMAGE", ground.setting("IMAGE_KANIKO").to_owned()),
+                ("SWITCHYARD_INSECURE_REGISTRIES", ground.setting("REGISTRY").to_owned()),
+                ("SWITCHYARD_IMAGE_PULL_SECRETS", PULL.to_owned()),
+            ],
+            folder,
+        })
+    }
+}
+
+/// An operator, the proxy it speaks through, and whoever starts it again.
 pub struct Hosted {
-    pub proxy: Arc<Proxy>,
-    pub log: PathBuf,
-    process: Arc<Mutex<Option<Child>>>,
+    first: Arc<Instance>,
+    second: Arc<Mutex<Option<Arc<Instance>>>>,
     supervisor: tokio::task::JoinHandle<Result<()>>,
 }
 
 impl Hosted {
-    /// Starts an operator for this namespace, with the same rights as the installed one, and the Lease in this
-    /// namespace. No other operator may look at it meanwhile.
-    pub async fn start(place: &Place, plan: Plan) -> Result<Self> {
-        let folder = root().join("target/e2e/hosted").join(&place.namespace);
-        std::fs::create_dir_all(&folder)?;
-        allow_lease(place).await?;
-        let process: Arc<Mutex<Option<Child>>> = Arc::default();
-        let victim = process.clone();
-        let kill = move || {
-            if let Some(child) = victim.lock().unwrap().as_mut() {
-                child.start_kill().expect("a child that nobody waited for can be killed");
-            }
-        };
-        let upstream = Upstream::new(place.ground.setting("API_SERVER"), &place.ground.certificate_authority()?)?;
-        let proxy = Arc::new(Proxy::start(SocketAddr::from(([127, 0, 0, 1], 0)), upstream, kill).await?);
-        proxy.plan(plan);
-        let settings = Settings::write(place, &folder, &proxy.url()).await?;
-        *process.lock().unwrap() = Some(settings.spawn()?);
-        let log = settings.log.clone();
-        let supervisor = tokio::spawn(supervise(place.clone(), settings, process.clone(), proxy.clone()));
-        Ok(Self { proxy, log, process, supervisor })
+    pub async fn start(setup: Setup, plan: Plan) -> Result<Self> {
+        let first = Arc::new(Instance::new(&setup, "operator").await?);
+        first.proxy.plan(plan);
+        first.spawn()?;
+        let second = Arc::default();
+        let supervisor = tokio::spawn(supervise(setup, first.clone(), Arc::clone(&second)));
+        Ok(Self { first, second, supervisor })
     }
 
-    /// Everything that it wrote, and where the fault struck.
+    /// Begins to count anew, under this plan.
+    pub fn plan(&self, plan: Plan) {
+        self.first.proxy.plan(plan);
+    }
+
+    /// Everything that was written, by whoever led, and where the fault struck.
     pub fn writes(&self) -> (Vec<Write>, Option<Write>) {
-        (self.proxy.writes(), self.proxy.struck())
+        let mut writes = self.first.proxy.writes();
+        if let Some(second) = self.second.lock().unwrap().as_ref() {
+            writes.extend(second.proxy.writes());
+        }
+        (writes, self.first.proxy.struck())
+    }
+
+    /// No write is held any more, and whoever was to take over has.
+    pub fn is_through(&self) -> bool {
+        let Some((fault, _)) = self.first.proxy.plan_of().fault.filter(|(f, _)| f.deposes()) else { return true };
+        let Some(struck) = self.first.proxy.struck() else { return true };
+        let second = self.second.lock().unwrap();
+        second.is_some() && (!fault.holds() || struck.status.is_some())
     }
 
     /// Ends the operator; an error if it had ended by itself.
@@ -68,103 +127,165 @@ impl Hosted {
             return (&mut self.supervisor).await.context("the supervisor")?;
         }
         self.supervisor.abort();
-        let child = self.process.lock().unwrap().take();
-        match child {
-            Some(mut child) => child.kill().await.context("end the operator"),
-            None => Ok(()),
+        let second = self.second.lock().unwrap().take();
+        for instance in [Some(self.first.clone()), second].into_iter().flatten() {
+            let child = instance.process.lock().unwrap().take();
+            if let Some(mut child) = child {
+                child.kill().await.context("end the operator")?;
+            }
         }
+        Ok(())
     }
 
-    /// The end of its log.
+    /// The end of what they said.
     pub fn tail(&self) -> String {
-        tail(&std::fs::read_to_string(&self.log).unwrap_or_default(), 30)
+        let second = self.second.lock().unwrap().clone();
+        let logs = [Some(self.first.clone()), second].into_iter().flatten().map(|i| i.log.clone());
+        logs.map(|log| tail(&std::fs::read_to_string(log).unwrap_or_default(), 30)).collect::<Vec<_>>().join("\n--\n")
     }
 }
 
 impl Drop for Hosted {
     fn drop(&mut self) {
-        // The child, if any, ends as its value is dropped.
+        // The children, if any, end as their values are dropped.
         self.supervisor.abort();
     }
 }
 
-/// Starts it again after the fault. That it ends otherwise is an error.
-async fn supervise(
-    place: Place,
-    settings: Settings,
-    process: Arc<Mutex<Option<Child>>>,
-    proxy: Arc<Proxy>,
-) -> Result<()> {
+/// Starts it again after a kill, and another one where it was to lose its Lease. That it ends otherwise is an error.
+async fn supervise(setup: Setup, first: Arc<Instance>, second: Arc<Mutex<Option<Arc<Instance>>>>) -> Result<()> {
+    let mut gone = false;
     loop {
-        // The child is looked at rather than waited for, since the proxy must be able to kill it at any moment.
-        let ended = match process.lock().unwrap().as_mut() {
-            Some(child) => child.try_wait().context("look at the operator")?,
-            None => return Ok(()),
-        };
-        let Some(status) = ended else {
-            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-            continue;
-        };
-        if proxy.struck().is_none() || status.signal() != Some(9) {
-            bail!("the operator ended by itself, with {status}: see {}", settings.log.display());
+        tokio::time::sleep(LOOK).await;
+        let struck = first.proxy.struck();
+        let fault = first.proxy.plan_of().fault.map(|(fault, _)| fault).filter(|_| struck.is_some());
+        if !gone && let Some(status) = first.ended()? {
+            match fault {
+                Some(fault) if fault.kills() && status.signal() == Some(9) => {
+                    release_lease(&setup.place).await;
+                    first.proxy.reopen();
+                    first.spawn()?;
+                }
+                // Who finds that it leads no more ends.
+                Some(fault) if fault.deposes() && status.code() == Some(1) => gone = true,
+                _ => bail!("the operator ended by itself, with {status}: see {}", first.log.display()),
+            }
         }
-        // Its Lease would hold the next one up for as long as it lasts. That nobody holds it any more is known here.
-        let _ = place.api::<Lease>().delete("switchyard", &kube::api::DeleteParams::default()).await;
-        proxy.reopen();
-        *process.lock().unwrap() = Some(settings.spawn()?);
+        let Some(fault) = fault.filter(|f| f.deposes()) else { continue };
+        let standing = second.lock().unwrap().clone();
+        match standing {
+            None => {
+                let instance = Arc::new(Instance::new(&setup, "second").await?);
+                release_lease(&setup.place).await;
+                instance.spawn()?;
+                *second.lock().unwrap() = Some(instance);
+            }
+            Some(instance) => {
+                if let Some(status) = instance.ended()? {
+                    bail!("the second operator ended by itself, with {status}: see {}", instance.log.display());
+                }
+                if fault.holds() && struck.is_some_and(|w| w.status.is_none()) && instance.has_led(fault) {
+                    first.proxy.release();
+                }
+            }
+        }
     }
 }
 
-/// How it is started, each time the same.
-struct Settings {
+/// Its Lease would hold the next one up for as long as it lasts. That nobody holds it any more, or is not to, is known
+/// here.
+async fn release_lease(place: &Place) {
+    let _ = place.api::<Lease>().delete("switchyard", &DeleteParams::default()).await;
+}
+
+/// One process, which may be started again, and its proxy.
+struct Instance {
+    proxy: Proxy,
+    process: Arc<Mutex<Option<Child>>>,
+    /// How much it had written, and when it was first seen to have written so much.
+    seen: Mutex<(usize, Instant)>,
+    began: Instant,
+    setup: Setup,
     kubeconfig: PathBuf,
-    resolver: PathBuf,
     log: PathBuf,
-    namespace: String,
-    variables: Vec<(&'static str, String)>,
+    name: &'static str,
 }
 
-impl Settings {
-    async fn write(place: &Place, folder: &std::path::Path, url: &str) -> Result<Self> {
-        let ground = &place.ground;
-        let token = run(&mut ground.kubectl(&["-n", SYSTEM, "create", "token", "switchyard", "--duration=2h"])).await?;
-        let kubeconfig = json!({"apiVersion": "v1", "kind": "Config", "current-context": "proxy",
-            "clusters": [{"name": "proxy", "cluster": {"server": url}}],
-            "users": [{"name": "switchyard", "user": {"token": token.trim()}}],
-            "contexts": [{"name": "proxy", "context": {"cluster": "proxy", "user": "switchyard"}}]});
-        let settings = Self {
-            kubeconfig: folder.join("kubeconfig"),
-            resolver: folder.join("resolv.conf"),
-            log: folder.join("operator.log"),
-            namespace: place.namespace.clone(),
-            variables: vec![
-                ("SWITCHYARD_WORKER_IMAGE", crate::install::image(ground).await?),
-                ("SWITCHYARD_KANIKO_IMAGE", ground.setting("IMAGE_KANIKO").to_owned()),
-                ("SWITCHYARD_INSECURE_REGISTRIES", ground.setting("REGISTRY").to_owned()),
-                ("SWITCHYARD_IMAGE_PULL_SECRETS", PULL.to_owned()),
-            ],
+impl Instance {
+    async fn new(setup: &Setup, name: &'static str) -> Result<Self> {
+        let process: Arc<Mutex<Option<Child>>> = Arc::default();
+        let victim = process.clone();
+        let kill = move || {
+            if let Some(child) = victim.lock().unwrap().as_mut() {
+                child.start_kill().expect("a child that nobody waited for can be killed");
+            }
         };
-        std::fs::write(&settings.kubeconfig, kubeconfig.to_string())?;
-        let resolver = format!("nameserver {DNS}\nsearch svc.cluster.local cluster.local\noptions ndots:5\n");
-        std::fs::write(&settings.resolver, resolver)?;
-        Ok(settings)
+        let listen = SocketAddr::from(([127, 0, 0, 1], 0));
+        let proxy = Proxy::start(listen, setup.front.clone(), setup.upstream.clone(), kill).await?;
+        let mut cluster = json!({"server": proxy.url()});
+        if let Some(authority) = &setup.authority {
+            let bytes = k8s_openapi::ByteString(authority.clone().into_bytes());
+            cluster["certificate-authority-data"] = serde_json::to_value(bytes)?;
+        }
+        let kubeconfig = json!({"apiVersion": "v1", "kind": "Config", "current-context": "proxy",
+            "clusters": [{"name": "proxy", "cluster": cluster}],
+            "users": [{"name": "switchyard", "user": {"token": setup.token}}],
+            "contexts": [{"name": "proxy", "context": {"cluster": "proxy", "user": "switchyard"}}]});
+        let path = setup.folder.join(format!("{name}.kubeconfig"));
+        std::fs::write(&path, kubeconfig.to_string())?;
+        let now = Instant::now();
+        Ok(Self {
+            proxy,
+            process,
+            seen: Mutex::new((0, now)),
+            began: now,
+            log: setup.folder.join(format!("{name}.log")),
+            kubeconfig: path,
+            setup: setup.clone(),
+            name,
+        })
     }
 
-    /// In a mount namespace of its own, where names are resolved by the cluster's DNS. The shell becomes the operator, so
-    /// the child's pid is the operator's.
-    fn spawn(&self) -> Result<Child> {
+    /// Its names are resolved by its own servers in a mount namespace of its own. The shell becomes the operator, so the
+    /// child's pid is the operator's.
+    fn spawn(&self) -> Result<()> {
         let log = std::fs::OpenOptions::new().create(true).append(true).open(&self.log)?;
-        let script = r#"mount --bind -- "$1" /etc/resolv.conf && exec "$2""#;
-        let mut command = process::command("unshare");
-        command.args(["--mount", "--propagation", "private", "--", "sh", "-c", script, "sh"]);
-        command.arg(&self.resolver).arg(binary("switchyard-operator"));
+        let mut command = match &self.setup.resolver {
+            None => process::command(binary("switchyard-operator")),
+            Some(resolver) => {
+                let script = r#"mount --bind -- "$1" /etc/resolv.conf && exec "$2""#;
+                let mut command = process::command("unshare");
+                command.args(["--mount", "--propagation", "private", "--", "sh", "-c", script, "sh"]);
+                command.arg(resolver).arg(binary("switchyard-operator"));
+                command
+            }
+        };
         command.env("SWITCHYARD_KUBECONFIG", &self.kubeconfig);
-        command.env("SWITCHYARD_WATCH_NAMESPACES", &self.namespace);
+        command.env("SWITCHYARD_WATCH_NAMESPACES", &self.setup.place.namespace);
         command.env("SWITCHYARD_LISTEN", "127.0.0.1:0").env("SWITCHYARD_LOG", "info");
-        command.env("POD_NAME", "hosted").env("POD_NAMESPACE", &self.namespace);
-        command.envs(self.variables.iter().map(|(name, value)| (name, value)));
+        command.env("POD_NAME", self.name).env("POD_NAMESPACE", &self.setup.place.namespace);
+        command.envs(self.setup.variables.iter().map(|(name, value)| (name, value)));
         command.stdout(Stdio::from(log.try_clone()?)).stderr(Stdio::from(log));
-        command.spawn().context("start the operator")
+        *self.process.lock().unwrap() = Some(command.spawn().context("start the operator")?);
+        Ok(())
+    }
+
+    fn ended(&self) -> Result<Option<std::process::ExitStatus>> {
+        match self.process.lock().unwrap().as_mut() {
+            Some(child) => child.try_wait().context("look at the operator"),
+            None => Ok(None),
+        }
+    }
+
+    /// Whether it has led for as long as this fault waits for.
+    fn has_led(&self, fault: Fault) -> bool {
+        let answered = self.proxy.writes().iter().filter(|w| w.status.is_some()).count();
+        let mut seen = self.seen.lock().unwrap();
+        if seen.0 != answered {
+            *seen = (answered, Instant::now());
+        }
+        let led = answered > 0 && (fault != Fault::Latest || seen.1.elapsed() > REST);
+        led || self.began.elapsed() > HELD && seen.1.elapsed() > REST
     }
 }
 

@@ -136,6 +136,28 @@ impl Place {
         feed(&mut self.kubectl(&["apply", "-f", "-"]), manifests).await.map(drop)
     }
 
+    /// Asks the API server for what is at this path.
+    pub async fn get(&self, path: &str) -> Result<Value> {
+        self.request("GET", path, None).await
+    }
+
+    /// Creates an object in the collection at this path.
+    pub async fn post(&self, path: &str, object: &Value) -> Result<()> {
+        self.request("POST", path, Some(object)).await.map(drop)
+    }
+
+    /// Applies an object at this path, past kubectl: for who does so hundreds of times.
+    pub async fn put(&self, path: &str, object: &Value) -> Result<()> {
+        self.request("PATCH", &format!("{path}?fieldManager=e2e&force=true"), Some(object)).await.map(drop)
+    }
+
+    async fn request(&self, method: &str, path: &str, body: Option<&Value>) -> Result<Value> {
+        let kind = if method == "PATCH" { "application/apply-patch+yaml" } else { "application/json" };
+        let bytes = body.map(|b| b.to_string().into_bytes()).unwrap_or_default();
+        let request = hyper::Request::builder().method(method).uri(path).header("content-type", kind).body(bytes)?;
+        self.ground.client.request(request).await.with_context(|| format!("{method} {path}"))
+    }
+
     pub fn kubectl(&self, arguments: &[&str]) -> tokio::process::Command {
         let mut all = vec!["--namespace", self.namespace.as_str()];
         all.extend(arguments);

@@ -14,10 +14,10 @@ use switchyard_e2e::{
     app::{Page, Source, pipeline, released_rollout},
     audit::AuditLog,
     forge::Repository,
-    hosted::{Hosted, without_the_installed_one},
+    hosted::{Hosted, Setup, without_the_installed_one},
     load::{Load, Running},
     place::{Place, in_a_namespace, is_settled},
-    proxy::{Plan, Write},
+    proxy::{Fault, Plan, Write},
     state,
     tell::Teller,
 };
@@ -31,6 +31,7 @@ const SEED: u64 = 7;
 const SAMPLE: usize = 6;
 /// The operator has come to rest when it has written nothing for this long.
 const REST: Duration = Duration::from_secs(3);
+const KILLS: [Fault; 2] = [Fault::KillBefore, Fault::KillAfter];
 static ALONE: Mutex<()> = Mutex::const_new(());
 
 /// How one run of a story ended.
@@ -72,7 +73,8 @@ async fn run(plan: Plan, name: &str, story: impl AsyncFn(&Place, &Hosted) -> Run
         let began = Instant::now();
         place.equip().await;
         let audit = AuditLog::from_now(&place.ground);
-        let hosted = Hosted::start(&place, plan).await.unwrap();
+        let setup = Setup::of_the_test_cluster(&place).await.unwrap();
+        let hosted = Hosted::start(setup, plan).await.unwrap();
         let told = AssertUnwindSafe(async {
             let load = story(&place, &hosted).await;
             at_rest(&place, &hosted).await;
@@ -193,12 +195,12 @@ fn twice(ending: &Ending) -> Vec<String> {
 async fn a_rollout_survives_a_kill_at_each_of_its_writes() {
     let _alone = ALONE.lock().await;
     without_the_installed_one(async || {
-        let clean = run(Plan::Never, "kill", deploy_and_update).await;
+        let clean = run(Plan::NEVER, "kill", deploy_and_update).await;
         println!("without a fault, {} s:\n{}", clean.took.as_secs(), lines(&clean.writes));
-        let again = run(Plan::Never, "kill", deploy_and_update).await;
+        let again = run(Plan::NEVER, "kill", deploy_and_update).await;
         let noise = state::differences(&clean.state, &again.state);
         assert!(noise.is_empty(), "two runs without a fault end differently:\n{}", noise.join("\n"));
-        let plans = (1..=clean.writes.len()).flat_map(|n| [Plan::Before(n), Plan::After(n)]).collect();
+        let plans = (1..=clean.writes.len()).flat_map(|n| KILLS.map(|kill| Plan::at(kill, n))).collect();
         sweep("kill", plans, AT_ONCE, deploy_and_update, |ending| state::differences(&clean.state, &ending.state))
             .await;
     })
@@ -210,7 +212,7 @@ async fn a_rollout_survives_a_kill_at_each_of_its_writes() {
 async fn the_whole_path_survives_kills_at_some_of_its_writes() {
     let _alone = ALONE.lock().await;
     without_the_installed_one(async || {
-        let clean = run(Plan::Never, "kill-path", push_to_live).await;
+        let clean = run(Plan::NEVER, "kill-path", push_to_live).await;
         println!("without a fault, {} s:\n{}", clean.took.as_secs(), lines(&clean.writes));
         assert_eq!(clean.jobs_created.len(), 4, "a check and an image, twice: {:?}", clean.jobs_created);
         let setting = |name: &str| std::env::var(name).ok();
@@ -221,7 +223,7 @@ async fn the_whole_path_survives_kills_at_some_of_its_writes() {
         };
         println!("the sample has seed {seed}");
         let mut random = fastrand::Rng::with_seed(seed);
-        let mut all: Vec<Plan> = (1..=clean.writes.len()).flat_map(|n| [Plan::Before(n), Plan::After(n)]).collect();
+        let mut all: Vec<Plan> = (1..=clean.writes.len()).flat_map(|n| KILLS.map(|kill| Plan::at(kill, n))).collect();
         random.shuffle(&mut all);
         all.truncate(sample);
         // Digests and commits differ from run to run, so the ends are not compared; that there is one release live,

@@ -54,12 +54,13 @@ start_etcd() {
     done
 }
 
+# Objects are kept as JSON, so that tests can read them from etcd itself.
 start_apiserver() {
     write_config apiserver-audit.yaml <"$HERE/config/audit.yaml"
     start apiserver "$(program kube-apiserver)" \
         --advertise-address "$NODE_ADDRESS" --bind-address "$NODE_ADDRESS" --secure-port 6443 \
         --service-cluster-ip-range "$SERVICE_ADDRESSES" \
-        --etcd-servers "$ETCD" \
+        --etcd-servers "$ETCD" --storage-media-type application/json \
         --authorization-mode Node,RBAC --enable-admission-plugins NodeRestriction --anonymous-auth=true \
         --client-ca-file "$PKI/ca.crt" \
         --tls-cert-file "$PKI/apiserver.crt" --tls-private-key-file "$PKI/apiserver.key" \
