@@ -33,13 +33,16 @@ impl Switcher for Guarded {
             let patch = PatchParams::default();
             place.api::<Rollout>().patch(NAME, &patch, &Patch::Merge(rollout)).await.context("patch the Rollout")?;
         }
-        place.until_object(NAME, "it is live, and nothing is left to do", SWITCH_LIMIT.as_secs(), is_settled).await;
+        let settled = "it is live, and nothing is left to do";
+        place.until_object(NAME, settled, SWITCH_LIMIT.as_secs(), is_settled).await;
         let live =
             place.find(NAME).await.as_ref().and_then(selected).context("the live Service selects no revision")?;
+        let what = "the watch has seen the switch, and blue was told to end";
         witness
-            .until("the watch has seen the switch", SWITCH_LIMIT, |seen| {
-                let last = seen.selected.last().filter(|_| seen.selected.len() > before)?;
-                (last.1 == live).then_some(())
+            .until(what, SWITCH_LIMIT, |seen| {
+                let (_, last) = seen.selected.last().filter(|_| seen.selected.len() > before)?;
+                let blue = before.checked_sub(1).and_then(|place| seen.selected.get(place));
+                (*last == live && blue.is_none_or(|(_, blue)| seen.down.contains_key(blue))).then_some(())
             })
             .await
     }

@@ -1,6 +1,6 @@
 //! One run: a release after the other goes live under load, and what that did to the requests.
 
-use std::time::Duration;
+use std::{net::SocketAddr, time::Duration};
 
 use anyhow::{Context as _, Result};
 use k8s_openapi::api::apps::v1::Deployment;
@@ -106,6 +106,8 @@ pub async fn run(place: &Place, switcher: &impl Switcher, extent: &Extent, tell:
     let address = place.address_of(NAME).await;
     let ready = usize::from(REPLICAS);
     witness.until("the first release is live", SWITCH_LIMIT, |seen| (seen.alone.len() == 1).then_some(())).await?;
+    // kube-proxy follows a little later, and that is no switch.
+    place.until("every request of a second is answered", 30, async || answers(address).await.then_some(())).await;
     tell.say(&format!("{}: {ready} pods of the first release serve at {address}", switcher.name()));
 
     let longest = SWITCH_LIMIT * (extent.switches + 1);
@@ -115,16 +117,17 @@ pub async fn run(place: &Place, switcher: &impl Switcher, extent: &Extent, tell:
     let streams = Streams::start(address, STREAM_EVERY, &STREAMS, longest)?;
     let mut account = Account::new(load.since());
     let (mut moments, mut counts) = (vec![], vec![]);
+    let mut log: Option<AuditLog> = None;
     for number in 1..=extent.switches {
         // Each switch gets its share of the requests, and some of them come before it.
         let due = extent.requests * u64::from(number - 1) / u64::from(extent.switches);
         let least = Duration::from_secs(1) * u32::from(number == 1);
         pause_until(|| load.sent() >= due && load.since().elapsed() >= least).await;
-        let log = AuditLog::from_now(&place.ground);
+        // What the one before wrote, to the last: it goes on after blue was told to end.
+        counts.extend(written(place, log.replace(AuditLog::from_now(&place.ground)))?);
         let asked = Instant::now();
         switcher.release(place, &witness, number).await.with_context(|| format!("switch {number}"))?;
         moments.push(Moments { asked, done: Instant::now() });
-        counts.push(writes::count(&log.of_the_operator()?, &place.namespace));
         account.add(load.take());
         let (sent, failed) = (account.sent(), account.failed());
         tell.say(&format!(
@@ -138,6 +141,7 @@ pub async fn run(place: &Place, switcher: &impl Switcher, extent: &Extent, tell:
     let green = witness.look(|seen| seen.selected.last().map(|(_, revision)| revision.clone()));
     let green = green.context("no revision is live")?;
     only_this_one_has_pods(place, &green).await;
+    counts.extend(written(place, log)?);
     let (streams, going) = streams.stop().await;
     let since = load.since();
     let report = load.stop().await;
@@ -168,6 +172,20 @@ pub async fn run(place: &Place, switcher: &impl Switcher, extent: &Extent, tell:
     });
     tell.say(&format!("{}: {} of {} requests failed", outcome.name, outcome.failed, outcome.requests));
     Ok(outcome)
+}
+
+async fn answers(address: SocketAddr) -> bool {
+    let load = Load::new(address, 50).modes(&[Mode::Fresh]).most(50).start();
+    match load {
+        Ok(load) => load.finish().await.failed() == 0,
+        Err(_) => false,
+    }
+}
+
+/// What the operator wrote since that log began, if it did.
+fn written(place: &Place, log: Option<AuditLog>) -> Result<Option<Count>> {
+    let entries = log.map(|log| log.of_the_operator()).transpose()?;
+    Ok(entries.map(|entries| writes::count(&entries, &place.namespace)))
 }
 
 /// Until what the load itself brings about, so no longer than the load lasts.

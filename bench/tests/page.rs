@@ -62,8 +62,8 @@ async fn no_answer_and_no_kept_connection_is_lost_when_it_ends() {
 #[tokio::test]
 async fn a_stream_that_ends_in_time_is_whole_and_one_that_does_not_is_cut() {
     let mut page = Page::start().await;
-    let lengths = [Duration::from_millis(1_500), Duration::from_secs(60)];
-    let streams = Streams::start(page.address, Duration::from_millis(200), &lengths, Duration::from_secs(60)).unwrap();
+    let lengths = [Duration::from_millis(1_500), Duration::from_mins(1)];
+    let streams = Streams::start(page.address, Duration::from_millis(200), &lengths, Duration::from_mins(1)).unwrap();
     sleep(Duration::from_secs(1)).await;
     page.end().await;
     let (streams, _) = streams.stop().await;
