@@ -17,6 +17,14 @@ impl Cluster {
         Ok(())
     }
 
+    /// The status write that says whether a pause is in force, where there is nothing to remember.
+    pub fn tell(&mut self, at: &Version, paused: bool) -> Result<(), Refusal> {
+        fresh(at, &self.rollout.version)?;
+        self.rollout.says_paused = paused;
+        self.rollout.version = after(&self.rollout.version);
+        Ok(())
+    }
+
     /// The look and then the write, with nothing in between.
     pub fn effect(&mut self, action: &Action) -> Result<(), Refusal> {
         self.look(action)?;
@@ -139,7 +147,8 @@ impl Cluster {
         }
         absent(self.service.is_some())?;
         let record = Some(Record { owner: self.setting.uid.clone(), ..Record::default() });
-        self.service = Some(Service { version: Version::new("1"), foreign: None, record, selects: Selects::Nobody });
+        let version = self.gone.take().map_or_else(|| Version::new("1"), |last| after(&last));
+        self.service = Some(Service { version, foreign: None, record, selects: Selects::Nobody });
         Ok(())
     }
 

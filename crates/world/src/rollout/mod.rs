@@ -29,6 +29,8 @@ pub struct Cluster {
     pub setting: Setting,
     pub rollout: Rollout,
     pub service: Option<Service>,
+    /// The last version of a live Service that was deleted: one that is made again comes after it.
+    pub gone: Option<Version>,
     pub preview: Option<Preview>,
     /// By uid. What was answered stays, as it does in a cluster.
     pub commands: BTreeMap<String, Command>,
@@ -56,6 +58,8 @@ pub struct Rollout {
     pub version: Version,
     pub order: Result<Order, Mistake>,
     pub memory: Memory,
+    /// The status says that a pause is in force.
+    pub says_paused: bool,
 }
 
 /// The live Service.
@@ -130,8 +134,14 @@ impl Cluster {
         Self {
             now,
             setting,
-            rollout: Rollout { version: Version::new("1"), order: Ok(order), memory: Memory::default() },
+            rollout: Rollout {
+                version: Version::new("1"),
+                order: Ok(order),
+                memory: Memory::default(),
+                says_paused: false,
+            },
             service: None,
+            gone: None,
             preview: None,
             commands: BTreeMap::new(),
             answers: BTreeMap::new(),

@@ -34,9 +34,10 @@ impl Cluster {
             None if paused => record.live,
             None => described,
         };
+        let given_up = |r: &Revision| memory.rejected.contains(r) || record.voids(*r, memory.attempt(*r));
         let goal = match wanted {
-            Some(wanted) if !memory.rejected.contains(&wanted) => Some(wanted),
-            Some(_) => confirmed.filter(|c| !memory.rejected.contains(c)),
+            Some(wanted) if !given_up(&wanted) => Some(wanted),
+            Some(_) => confirmed.filter(|c| !given_up(c)),
             None => record.live.or(confirmed),
         };
         if record.live.is_none() && self.rollout.order.as_ref().is_ok_and(|o| o.replicas == 0) {

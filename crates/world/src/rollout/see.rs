@@ -85,6 +85,7 @@ impl From<&Observed> for Cluster {
                 version: switchyard_decide::Version::new("1"),
                 order: order.clone(),
                 memory: memory.clone(),
+                says_paused: false,
             },
             service: service.as_ref().map(|s| Service {
                 version: s.version.clone(),
@@ -92,6 +93,7 @@ impl From<&Observed> for Cluster {
                 record: s.record.clone(),
                 selects: s.selects.clone(),
             }),
+            gone: None,
             preview: preview.as_ref().map(|p| Preview {
                 version: p.version.clone(),
                 foreign: p.foreign.clone(),

@@ -1,84 +1,15 @@
 //! Steps in every order, and what each leads to.
 
-use std::fmt;
-
 use stateright::{Model, Property};
 
 use crate::{
-    parts::{FOREIGN, Id, NAMES, NONE, Name, Part, View},
-    properties::{self, History},
+    bounds::{Bounds, Ordered, Slices},
+    facts::{Facts, at},
+    history::History,
+    parts::{FOREIGN, Id, NAMES, NONE, Name, Part, Running, View},
+    properties,
     protocol::{Change, Protocol},
 };
-
-/// How often each thing may happen.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Bounds {
-    /// The spec wants another revision.
-    pub edits: u8,
-    /// The spec wants 0, 1 or 2 pods.
-    pub resized: u8,
-    /// The spec becomes invalid (the edit that mends it counts as an edit).
-    pub mistakes: u8,
-    /// The operator dies; what it had still to write may land later, in any order.
-    pub crashes: u8,
-    /// Pods of a revision lose their readiness.
-    pub unready: u8,
-    /// Time passes: a deadline, a patience, a drain.
-    pub ticks: u8,
-    /// The record is removed from the live Service; the selector stays.
-    pub erased: u8,
-    /// Somebody changes the selector.
-    pub tampered: u8,
-    /// Rounds of a deposed leader with caches of its own.
-    pub deposed: u8,
-}
-
-impl Bounds {
-    pub fn of(&mut self, letter: &str) -> &mut u8 {
-        match letter {
-            "e" => &mut self.edits,
-            "r" => &mut self.resized,
-            "m" => &mut self.mistakes,
-            "c" => &mut self.crashes,
-            "u" => &mut self.unready,
-            "t" => &mut self.ticks,
-            "x" => &mut self.erased,
-            "f" => &mut self.tampered,
-            "d" => &mut self.deposed,
-            _ => panic!("no bound is called {letter}"),
-        }
-    }
-}
-impl fmt::Display for Bounds {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut bounds = *self;
-        let used = ["e", "r", "m", "c", "u", "t", "x", "f", "d"].into_iter().map(|l| (l, *bounds.of(l)));
-        let used: Vec<String> = used.filter(|(_, n)| *n > 0).map(|(l, n)| format!("{l}{n}")).collect();
-        f.write_str(&used.join(" "))
-    }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Start {
-    /// Only the Rollout is there.
-    Nothing,
-    /// Revision 1 is live and confirmed.
-    Settled,
-    /// And revision 2 is the candidate, claimed.
-    Nominated,
-    /// And revision 2 is live instead, not confirmed yet.
-    OnTrial,
-    /// And revision 2 has pods: it was claimed, and superseded before it was live.
-    Superseded,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Slices {
-    /// The live slices follow the selector at once; the drain takes no time. (What is *seen* of them lags all the same.)
-    Prompt,
-    /// The slice controller reads, and writes later, within a tick; the drain takes a tick.
-    Slow,
-}
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Leader {
@@ -105,18 +36,25 @@ pub enum Step {
     Edit(Name),
     Spoil,
     Resize(u8),
+    Pause(bool),
+    Order(Ordered, Name),
     Sync(usize, Part),
     Round(usize),
     Next(usize),
     Crash,
     Zombie(Id),
-    Ready(Name),
+    /// So many pods of it are ready.
+    Ready(Name, u8),
     Unready(Name),
+    JobEnds(Running, bool),
     SlicesRead,
     SlicesWrite,
     Tick,
     Erase,
     Tamper,
+    Forget,
+    Delete,
+    Scale(Name, u8),
 }
 
 impl Model for Protocol {
@@ -135,25 +73,8 @@ impl Model for Protocol {
 
     fn actions(&self, s: &State, out: &mut Vec<Step>) {
         let facts = self.facts(s.truth);
-        for name in NAMES {
-            let nothing_of_2 = matches!(self.start, Start::Nothing | Start::Settled);
-            let untouched = nothing_of_2 && s.left.edits == self.bounds.edits; // 2 and 3 are alike until one was wanted
-            if s.left.edits > 0 && facts.wanted != name && (name == 2 || !untouched) {
-                out.push(Step::Edit(name));
-            }
-            if facts.up.has(name) && !facts.current.has(name) {
-                out.push(Step::Ready(name));
-            }
-            if s.left.unready > 0 && facts.serving.has(name) {
-                out.push(Step::Unready(name));
-            }
-        }
-        if s.left.mistakes > 0 && facts.wanted != NONE {
-            out.push(Step::Spoil);
-        }
-        if let Some(replicas) = facts.replicas.filter(|_| s.left.resized > 0) {
-            out.extend([0, 1, 2].into_iter().filter(|n| *n != replicas).map(Step::Resize));
-        }
+        self.people(s, &facts, out);
+        self.kubernetes(s, &facts, out);
         for (i, leader) in s.leaders.iter().enumerate() {
             if i == 1 && s.left.deposed == 0 && leader.plan == 0 {
                 continue;
@@ -167,30 +88,12 @@ impl Model for Protocol {
         let mut zombies = (*self.lists.get(s.zombies)).clone();
         zombies.dedup();
         out.extend(zombies.into_iter().map(Step::Zombie));
-        let caught_up = s.read == facts.selects && facts.listed == s.read;
-        if self.slices == Slices::Slow {
-            if s.read != facts.selects {
-                out.push(Step::SlicesRead);
-            }
-            if facts.listed != s.read {
-                out.push(Step::SlicesWrite);
-            }
-        }
-        if s.left.ticks > 0 && (caught_up || self.slices == Slices::Prompt) {
-            out.push(Step::Tick);
-        }
-        if s.left.erased > 0 && facts.recorded {
-            out.push(Step::Erase);
-        }
-        if s.left.tampered > 0 && facts.there && facts.selects != FOREIGN {
-            out.push(Step::Tamper);
-        }
     }
 
     fn next_state(&self, s: &State, step: Step) -> Option<State> {
         let mut n = *s;
         self.step(&mut n, step);
-        if self.slices == Slices::Prompt {
+        if self.shape.slices == Slices::Prompt {
             let facts = self.facts(n.truth);
             n.read = facts.selects;
             if facts.listed != n.read {
@@ -205,40 +108,110 @@ impl Model for Protocol {
     }
 
     fn properties(&self) -> Vec<Property<Self>> {
-        properties::all(self.bounds)
+        properties::all(self.bounds, &self.shape)
     }
 }
 
 impl Protocol {
+    fn people(&self, s: &State, facts: &Facts, out: &mut Vec<Step>) {
+        let untouched = self.shape.begins_without_2() && s.left.edits == self.bounds.edits;
+        for name in NAMES {
+            if s.left.edits > 0 && facts.wanted != name && (name == 2 || !untouched) {
+                out.push(Step::Edit(name));
+            }
+            if s.left.scaled > 0 && facts.made.has(name) {
+                out.extend([0, 2].into_iter().filter(|n| *n != at(facts.scaled, name)).map(|n| Step::Scale(name, n)));
+            }
+        }
+        if s.left.mistakes > 0 && facts.wanted != NONE {
+            out.push(Step::Spoil);
+        }
+        if let Some(replicas) = facts.replicas {
+            if s.left.resized > 0 {
+                out.extend([0, 1, 2].into_iter().filter(|n| *n != replicas).map(Step::Resize));
+            }
+            if s.left.pauses > 0 {
+                out.push(Step::Pause(!facts.paused));
+            }
+        }
+        if s.left.orders > 0 {
+            for ordered in self.shape.orders {
+                let named = self.shape.named(*ordered, &facts.known());
+                out.extend(named.into_iter().map(|n| Step::Order(*ordered, n)));
+            }
+        }
+        if s.left.erased > 0 && facts.recorded {
+            out.push(Step::Erase);
+        }
+        if s.left.tampered > 0 && facts.there && facts.selects != FOREIGN {
+            out.push(Step::Tamper);
+        }
+        if s.left.forgotten > 0 {
+            out.push(Step::Forget);
+        }
+        if s.left.deleted > 0 && facts.there {
+            out.push(Step::Delete);
+        }
+    }
+
+    fn kubernetes(&self, s: &State, facts: &Facts, out: &mut Vec<Step>) {
+        for name in NAMES {
+            if facts.up.has(name) && !facts.current.has(name) {
+                let (has, all) = (at(facts.ready, name), at(facts.scaled, name));
+                out.extend((has.max(1)..=all).map(|n| Step::Ready(name, n)));
+            }
+            if s.left.unready > 0 && facts.serving.has(name) {
+                out.push(Step::Unready(name));
+            }
+        }
+        for job in self.parts.list_running(facts.running).iter() {
+            out.push(Step::JobEnds(*job, true));
+            if s.left.failing > 0 {
+                out.push(Step::JobEnds(*job, false));
+            }
+        }
+        let caught_up = s.read == facts.selects && facts.listed == s.read;
+        if self.shape.slices == Slices::Slow {
+            if s.read != facts.selects {
+                out.push(Step::SlicesRead);
+            }
+            if facts.listed != s.read {
+                out.push(Step::SlicesWrite);
+            }
+        }
+        if s.left.ticks > 0 && (caught_up || self.shape.slices == Slices::Prompt) {
+            out.push(Step::Tick);
+        }
+    }
+
     fn step(&self, n: &mut State, step: Step) {
+        let facts = self.facts(n.truth);
+        let (wanted, replicas, paused) = (facts.wanted, facts.replicas.unwrap_or(self.shape.replicas), facts.paused);
         match step {
-            Step::Edit(name) => {
-                let replicas = self.facts(n.truth).replicas.unwrap_or(1);
-                n.truth = self.change(n.truth, Change::Spec(name, replicas));
+            Step::Edit(wanted) => {
+                n.truth = self.change(n.truth, Change::Spec { wanted, replicas, paused });
                 n.left.edits -= 1;
             }
             Step::Resize(replicas) => {
-                n.truth = self.change(n.truth, Change::Spec(self.facts(n.truth).wanted, replicas));
+                n.truth = self.change(n.truth, Change::Spec { wanted, replicas, paused });
                 n.left.resized -= 1;
                 n.history.rests(replicas == 0);
+            }
+            Step::Pause(paused) => {
+                n.truth = self.change(n.truth, Change::Spec { wanted, replicas, paused });
+                n.left.pauses -= 1;
             }
             Step::Spoil => {
                 n.truth = self.change(n.truth, Change::Spoil);
                 n.left.mistakes -= 1;
             }
-            Step::Sync(i, part) => part.copy(n.truth, &mut n.leaders[i].view),
-            Step::Round(i) => {
-                let leader = &mut n.leaders[i];
-                if self.rules.loss_reads_live && self.facts(leader.view).live == NONE {
-                    leader.view.rollout = n.truth.rollout;
-                }
-                let planned = self.planned(leader.view, n.tick);
-                leader.plan = planned.plan;
-                n.history.vetoed |= planned.vetoed;
-                if i == 1 {
-                    n.left.deposed -= 1;
-                }
+            Step::Order(ordered, name) => {
+                n.truth = self.change(n.truth, Change::Order(ordered, name));
+                n.history.ordered(self.command_order(ordered, name), &self.parts);
+                n.left.orders -= 1;
             }
+            Step::Sync(i, part) => part.copy(n.truth, &mut n.leaders[i].view),
+            Step::Round(i) => self.round(n, i),
             Step::Next(i) => {
                 let list = self.lists.get(n.leaders[i].plan);
                 let landed = self.land(n, list[0]);
@@ -246,7 +219,8 @@ impl Protocol {
             }
             Step::Crash => {
                 let mut zombies = (*self.lists.get(n.zombies)).clone();
-                zombies.extend(self.lists.get(n.leaders[0].plan).iter());
+                let left = self.lists.get(n.leaders[0].plan);
+                zombies.extend(left.iter().filter(|w| !self.is_look(**w)));
                 zombies.sort_unstable();
                 (n.zombies, n.leaders[0].plan) = (self.list(&zombies), 0);
                 n.left.crashes -= 1;
@@ -257,16 +231,8 @@ impl Protocol {
                 n.zombies = self.list(&zombies);
                 self.land(n, write);
             }
-            Step::Ready(name) => {
-                n.truth = self.change(n.truth, Change::Ready(name));
-                n.history.hurt.remove(name);
-            }
-            Step::Unready(name) => {
-                n.truth = self.change(n.truth, Change::Unready(name));
-                n.history.hurt.add(name);
-                n.left.unready -= 1;
-            }
-            Step::SlicesRead => n.read = self.facts(n.truth).selects,
+            Step::Ready(..) | Step::Unready(_) | Step::JobEnds(..) | Step::Scale(..) => self.pods(n, step),
+            Step::SlicesRead => n.read = facts.selects,
             Step::SlicesWrite => n.truth = self.change(n.truth, Change::List(n.read)),
             Step::Tick => {
                 n.tick += 1;
@@ -281,6 +247,61 @@ impl Protocol {
                 n.truth = self.change(n.truth, Change::Tamper);
                 n.left.tampered -= 1;
             }
+            Step::Forget => {
+                n.truth = self.change(n.truth, Change::Forget);
+                n.history.forgets();
+                n.left.forgotten -= 1;
+            }
+            Step::Delete => {
+                n.truth = self.change(n.truth, Change::Delete);
+                (n.read, n.left.deleted) = (NONE, n.left.deleted - 1);
+                n.history.loses_service();
+            }
+        }
+    }
+
+    fn round(&self, n: &mut State, i: usize) {
+        let leader = &mut n.leaders[i];
+        let live = (self.rules.reads)(&self.facts(leader.view));
+        if live.service {
+            leader.view.service = n.truth.service;
+        }
+        if live.rollout {
+            leader.view.rollout = n.truth.rollout;
+        }
+        let planned = self.planned(leader.view, n.tick);
+        leader.plan = planned.plan;
+        n.history.vetoed(planned.vetoed);
+        if i == 1 {
+            n.left.deposed -= 1;
+        }
+    }
+
+    fn pods(&self, n: &mut State, step: Step) {
+        match step {
+            Step::Ready(name, ready) => {
+                n.truth = self.change(n.truth, Change::Ready(name, ready));
+                if self.facts(n.truth).current.has(name) {
+                    n.history.hurt.remove(name);
+                }
+            }
+            Step::Unready(name) => {
+                n.truth = self.change(n.truth, Change::Unready(name));
+                n.history.hurt.add(name);
+                n.left.unready -= 1;
+            }
+            Step::JobEnds(job, passed) => {
+                n.truth = self.change(n.truth, Change::JobEnds(job, passed));
+                n.left.failing -= u8::from(!passed);
+            }
+            Step::Scale(name, replicas) => {
+                if replicas < at(self.facts(n.truth).scaled, name) {
+                    n.history.hurt.add(name);
+                }
+                n.truth = self.change(n.truth, Change::Scale(name, replicas));
+                n.left.scaled -= 1;
+            }
+            _ => {}
         }
     }
 }

@@ -1,37 +1,45 @@
 //! Negative controls: without each rule of the protocol, a property breaks. So the properties can break, and every
 //! rule is needed.
 
-use switchyard_api::{Duration, Revision};
+mod gates;
+mod losses;
+mod orders;
+mod switching;
+
 use switchyard_decide::{
-    Kind as _, Version,
+    Kind as _,
     rollout::{Action, Observed, Rollout},
 };
-use switchyard_world::rollout::Cluster;
+use switchyard_world::rollout::{self as world, Cluster};
 
-use crate::{
-    NO,
-    model::{Bounds, Start},
-    properties::{LISTED, LOSS, REJECTED, SERVES, SETTLES, WORD},
-    rules::{self, Rules, Write, acts, land, plan, report},
-    run::{Check, check},
-};
+use crate::rules::{self, Rules, Write, acts, plan};
 
 const MUTANT: Rules = Rules { heeds_permit: false, ..rules::SOUND };
-/// Revision 2 goes live or nearly so, fails, and the operator dies once.
-const FAILURE: Bounds = Bounds { edits: 1, crashes: 1, unready: 1, ticks: 1, ..NO };
 
-fn driver(plan: fn(&Observed, Version) -> Vec<Write>) -> Rules {
+fn driver(plan: fn(&Observed, &world::Rollout) -> Vec<Write>) -> Rules {
     Rules { plan, ..MUTANT }
 }
 fn world(land: fn(&mut Cluster, &Write) -> bool) -> Rules {
     Rules { land, ..MUTANT }
 }
 
-/// The writes of a round in which only this kind of action is chosen with lying eyes.
-fn with_eyes_for(chosen: fn(&Write) -> bool, lie: fn(&mut Observed), seen: &Observed, at: &Version) -> Vec<Write> {
+/// The round of one that sees something else than there is.
+fn with_eyes(lie: fn(&mut Observed), seen: &Observed, was: &world::Rollout) -> Vec<Write> {
     let mut lied = seen.clone();
     lie(&mut lied);
-    let mut writes: Vec<Write> = plan(seen, at.clone()).into_iter().filter(|w| !chosen(w)).collect();
+    plan(&lied, was)
+}
+
+/// The writes of a round in which only this kind of action is chosen with lying eyes.
+fn with_eyes_for(
+    chosen: fn(&Write) -> bool,
+    lie: fn(&mut Observed),
+    seen: &Observed,
+    was: &world::Rollout,
+) -> Vec<Write> {
+    let mut lied = seen.clone();
+    lie(&mut lied);
+    let mut writes: Vec<Write> = plan(seen, was).into_iter().filter(|w| !chosen(w)).collect();
     if !writes.iter().any(|w| matches!(w, Write::Report { .. })) {
         writes.extend(acts(Rollout::decide(&lied)).filter(chosen));
     }
@@ -40,194 +48,9 @@ fn with_eyes_for(chosen: fn(&Write) -> bool, lie: fn(&mut Observed), seen: &Obse
 fn is_retire(write: &Write) -> bool {
     matches!(write, Write::Act(Action::Retire { .. }))
 }
-
-#[test]
-fn act_before_report() {
-    let rules = driver(|seen, at| {
-        let decision = Rollout::decide(seen);
-        let report = report(seen, at, &decision);
-        acts(decision).chain(report).collect()
-    });
-    check(&Check::mutant("mutant: acts before it reports", rules, FAILURE, SETTLES));
+fn is_select(write: &Write) -> bool {
+    matches!(write, Write::Act(Action::Record { select: Some(_), .. }))
 }
-
-#[test]
-fn status_without_a_version() {
-    let rules = world(|cluster, write| match write {
-        Write::Report { memory, .. } => cluster.report(&cluster.rollout.version.clone(), memory).is_ok(),
-        Write::Act(_) => land(cluster, write),
-    });
-    let bounds = Bounds { edits: 0, ..FAILURE };
-    let mutant = Check::mutant("mutant: the status is written without a version", rules, bounds, REJECTED);
-    check(&mutant.from(Start::OnTrial));
-}
-
-#[test]
-fn select_without_a_version() {
-    let rules = world(|cluster, write| match (write, &cluster.service) {
-        (Write::Act(Action::Record { next, select: Some(select), .. }), Some(service)) => {
-            let (at, next, select) = (service.version.clone(), next.clone(), Some(select.clone()));
-            cluster.write(&Action::Record { at, next, select }).is_ok()
-        }
-        _ => land(cluster, write),
-    });
-    check(&Check::mutant("mutant: Select without the Service's version", rules, FAILURE, WORD));
-}
-
-#[test]
-fn acknowledged_without_withdrawal() {
-    let rules = driver(|seen, at| {
-        let mut seen = seen.clone();
-        let failed: Vec<_> = seen.memory.failed.keys().copied().collect();
-        if let Some(record) = seen.service.as_mut().and_then(|s| s.record.as_mut()) {
-            record.void.extend(failed.into_iter().map(|r| (r, 1)));
-        }
-        plan(&seen, at)
-    });
-    check(&Check::mutant("mutant: acknowledges before the Service fences off", rules, FAILURE, WORD));
-}
-
-#[test]
-fn withdrawn_without_void() {
-    let rules = Rules {
-        plan: |seen, at| {
-            let mut seen = seen.clone();
-            let failed: Vec<_> = seen.memory.failed.keys().copied().collect();
-            if let Some(record) = seen.service.as_mut().and_then(|s| s.record.as_mut()) {
-                let fenced = |r: &Revision| record.candidate != Some(*r) && record.fallback != Some(*r);
-                let fenced: Vec<_> = failed.into_iter().filter(fenced).collect();
-                record.void.extend(fenced.into_iter().map(|r| (r, 1)));
-            }
-            plan(&seen, at)
-        },
-        land: |cluster, write| {
-            let landed = land(cluster, write);
-            if let Some(record) = cluster.service.as_mut().and_then(|s| s.record.as_mut()) {
-                record.void.clear();
-            }
-            landed
-        },
-        ..MUTANT
-    };
-    let bounds = Bounds { unready: 1, ticks: 1, deposed: 3, ..NO };
-    check(&Check::mutant("mutant: withdrawn is as good as void", rules, bounds, WORD).from(Start::OnTrial).patient());
-}
-
-#[test]
-fn retire_without_a_version() {
-    let rules = world(|cluster, write| match write {
-        Write::Act(Action::Retire { revision, .. }) => {
-            let Some(at) = cluster.deployment(*revision).map(|d| d.version.clone()) else { return false };
-            cluster.write(&Action::Retire { revision: *revision, at }).is_ok()
-        }
-        Write::Act(_) | Write::Report { .. } => land(cluster, write),
-    });
-    let bounds = Bounds { edits: 3, crashes: 1, ..NO };
-    check(&Check::mutant("mutant: Retire without the Deployment's version", rules, bounds, SERVES));
-}
-
-/// The nomination stands, and the Deployment seems to have its claim: any, or if it ever had one.
-fn claimed(seen: &Observed, at: Version, ever: bool) -> Vec<Write> {
-    let mut seen = seen.clone();
-    let record = seen.record();
-    if let Some(candidate) = record.candidate
-        && let Some(deployment) = seen.revisions.get_mut(&candidate).and_then(|r| r.deployment.as_mut())
-        && (!ever || deployment.claim.is_some())
-    {
-        deployment.claim = record.since;
-    }
-    plan(&seen, at)
-}
-
-#[test]
-fn select_without_a_claim() {
-    let bounds = Bounds { edits: 3, crashes: 1, ..NO };
-    let rules = driver(|seen, at| claimed(seen, at, false));
-    check(&Check::mutant("mutant: Select without a claim", rules, bounds, SERVES));
-}
-
-#[test]
-fn an_old_claim() {
-    let bounds = Bounds { edits: 3, crashes: 1, ..NO };
-    let rules = driver(|seen, at| claimed(seen, at, true));
-    check(&Check::mutant("mutant: an old claim is good enough", rules, bounds, SERVES));
-}
-
-#[test]
-fn readiness_from_before_the_claim() {
-    let rules = driver(|seen, at| {
-        let mut seen = seen.clone();
-        for deployment in seen.revisions.values_mut().filter_map(|r| r.deployment.as_mut()) {
-            deployment.current = true;
-        }
-        plan(&seen, at)
-    });
-    check(&Check::mutant("mutant: readiness from before the claim", rules, Bounds { edits: 3, ..NO }, SERVES));
-}
-
-#[test]
-fn retire_ignores_the_fallback() {
-    let rules = driver(|seen, at| {
-        let hide = |seen: &mut Observed| {
-            if let Some(record) = seen.service.as_mut().and_then(|s| s.record.as_mut()) {
-                record.fallback = None;
-            }
-        };
-        with_eyes_for(is_retire, hide, seen, &at)
-    });
-    check(&Check::mutant(
-        "mutant: Retire ignores the fallback",
-        rules,
-        Bounds { edits: 1, unready: 1, ticks: 1, ..NO },
-        SERVES,
-    ));
-}
-
-#[test]
-fn retire_does_not_compare() {
-    let rules = driver(|seen, at| {
-        let hide = |seen: &mut Observed| {
-            for deployment in seen.revisions.values_mut().filter_map(|r| r.deployment.as_mut()) {
-                deployment.claim = None;
-            }
-        };
-        with_eyes_for(is_retire, hide, seen, &at)
-    });
-    let bounds = Bounds { edits: 1, deposed: 1, ..NO };
-    check(
-        &Check::mutant("mutant: Retire with a Service older than the claim", rules, bounds, SERVES)
-            .from(Start::Superseded),
-    );
-}
-
-#[test]
-fn no_drain() {
-    let rules = driver(|seen, at| {
-        let mut seen = seen.clone();
-        if let Ok(order) = &mut seen.order {
-            order.drain = Duration::ZERO;
-        }
-        plan(&seen, at)
-    });
-    check(&Check::mutant("mutant: no drain", rules, Bounds { edits: 2, ..NO }, LISTED).slow());
-}
-
-#[test]
-fn a_drain_that_outlives_a_switch() {
-    let rules = driver(|seen, at| {
-        let mut seen = seen.clone();
-        let moved = seen.record().moved.map(|v| v.as_str().to_owned());
-        seen.memory.unlisted.values_mut().for_each(|u| u.moved.clone_from(&moved));
-        plan(&seen, at)
-    });
-    let bounds = Bounds { edits: 1, ticks: 1, deposed: 1, ..NO };
-    let mutant = Check::mutant("mutant: a drain that outlives a switch", rules, bounds, LISTED);
-    check(&mutant.slow().from(Start::Superseded));
-}
-
-#[test]
-fn a_lost_record_and_a_cached_rollout() {
-    let rules = Rules { loss_reads_live: false, ..MUTANT };
-    let bounds = Bounds { edits: 2, erased: 1, ..NO };
-    check(&Check::mutant("mutant: record lost, Rollout from the cache", rules, bounds, LOSS));
+fn is_answer(write: &Write) -> bool {
+    matches!(write, Write::Act(Action::Answer { .. }))
 }

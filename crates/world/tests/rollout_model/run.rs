@@ -8,19 +8,16 @@ use std::{
 use stateright::{Checker as _, HasDiscoveries, Model as _};
 
 use crate::{
-    model::{Bounds, Slices, Start},
+    bounds::{Bounds, Ordered, Shape, Slices, Start},
     protocol::Protocol,
-    rules::{Rules, SOUND},
+    rules::{Rules, SOUND, care_reads_live},
 };
 
 pub struct Check {
     name: &'static str,
     pub rules: Rules,
     pub bounds: Bounds,
-    pub start: Start,
-    pub slices: Slices,
-    pub history_limit: i32,
-    pub patient: bool,
+    pub shape: Shape,
     /// The property that is to have a counterexample.
     breaks: Option<&'static str>,
     /// Every state is to be reached in this time.
@@ -29,26 +26,57 @@ pub struct Check {
 
 impl Check {
     pub fn sound(name: &'static str, bounds: Bounds) -> Self {
-        let (start, slices) = (Start::Settled, Slices::Prompt);
-        let (rules, history_limit, patient, limit) = (SOUND, 5, false, None);
-        Self { name, rules, bounds, start, slices, history_limit, patient, breaks: None, limit }
+        Self { name, rules: SOUND, bounds, shape: Shape::PLAIN, breaks: None, limit: None }
     }
     pub fn mutant(name: &'static str, rules: Rules, bounds: Bounds, breaks: &'static str) -> Self {
         Self { rules, breaks: Some(breaks), ..Self::sound(name, bounds) }
     }
+    fn shaped(mut self, shape: impl FnOnce(&mut Shape)) -> Self {
+        shape(&mut self.shape);
+        self
+    }
     pub fn from(self, start: Start) -> Self {
-        Self { start, ..self }
+        self.shaped(|s| s.start = start)
     }
     pub fn slow(self) -> Self {
-        Self { slices: Slices::Slow, ..self }
+        self.shaped(|s| s.slices = Slices::Slow)
     }
     /// Keeps no revision without pods.
     pub fn forgetful(self) -> Self {
-        Self { history_limit: 0, ..self }
+        self.shaped(|s| s.history_limit = 0)
     }
     /// Its deadline is further away than all ticks.
     pub fn patient(self) -> Self {
-        Self { patient: true, ..self }
+        self.shaped(|s| s.patient = true)
+    }
+    pub fn two_pods(self) -> Self {
+        self.shaped(|s| s.replicas = 2)
+    }
+    pub fn manual(self) -> Self {
+        self.shaped(|s| s.manual = true)
+    }
+    pub fn checked_before(self) -> Self {
+        self.shaped(|s| s.checks_before = true)
+    }
+    pub fn checked_after(self) -> Self {
+        self.shaped(|s| s.checks_after = true)
+    }
+    pub fn checked(self) -> Self {
+        self.checked_before().checked_after()
+    }
+    /// With a preview Service; and before pods are taken away the Services are looked at.
+    pub fn previewed(mut self) -> Self {
+        self.rules.looks = true;
+        self.shaped(|s| s.preview = true)
+    }
+    /// People give these Commands.
+    pub fn ordering(self, orders: &'static [Ordered]) -> Self {
+        self.shaped(|s| s.orders = orders)
+    }
+    /// Rounds read live what the operator reads live.
+    pub fn careful(mut self) -> Self {
+        self.rules.reads = care_reads_live;
+        self
     }
     /// Ends after this time, whole or not.
     pub fn within(self, limit: Duration) -> Self {
@@ -61,7 +89,7 @@ static TURN: Mutex<()> = Mutex::new(());
 
 pub fn check(check: &Check) {
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-    let Check { name, bounds, start, slices, history_limit, patient, breaks, limit, .. } = *check;
+    let Check { name, bounds, shape, breaks, limit, .. } = *check;
     let model = Protocol::new(check);
     let protocol = model.clone();
     let finish = breaks.map_or(HasDiscoveries::AnyFailures, |b| HasDiscoveries::AllOf([b].into()));
@@ -72,8 +100,7 @@ pub fn check(check: &Check) {
     let took = begun.elapsed();
     let whole = limit.is_none_or(|limit| took < limit);
     println!(
-        "{name} | {bounds} from {start:?}, slices {slices:?}, keeps {history_limit}{} | {} states{} in {took:.1?}",
-        if patient { ", patient" } else { "" },
+        "{name} | {bounds} {shape} | {} states{} in {took:.1?}",
         checker.unique_state_count(),
         if whole { "" } else { " (not all)" },
     );
@@ -93,6 +120,9 @@ pub fn check(check: &Check) {
                     broken.push(format!("broken: {}", property.name));
                     for (state, step) in steps.iter().filter_map(|(state, step)| Some((state, (*step)?))) {
                         println!("    {}", protocol.tell(state, step));
+                    }
+                    if let Some((state, _)) = steps.last() {
+                        println!("    {}", protocol.describe(state));
                     }
                 }
             }
