@@ -24,8 +24,8 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 use bytes::Bytes;
-use course::{Course, Fate};
 pub use course::Write;
+use course::{Course, Fate};
 use ends::Sender;
 pub use ends::{Front, Upstream};
 use http_body_util::{BodyExt as _, Full, combinators::BoxBody};

@@ -107,9 +107,8 @@ async fn a_control_without_conditions_on_its_writes_is_seen_to_go_wrong() {
     let clean = run(&plane.scene().await.unwrap(), Case { workload, plan: Plan::NEVER }, None).await.unwrap();
     assert!(clean.violations.is_empty(), "{:?}", clean.violations);
     let patches = clean.writes.iter().enumerate().filter(|(_, w)| w.contains("PATCH") && !w.contains("/status"));
-    let cases: Vec<Case> = patches
-        .map(|(i, _)| Case { workload, plan: Plan::at(Fault::Latest, i + 1).unconditional() })
-        .collect();
+    let cases: Vec<Case> =
+        patches.map(|(i, _)| Case { workload, plan: Plan::at(Fault::Latest, i + 1).unconditional() }).collect();
     let runs = cases.iter().map(|case| {
         let plane = &plane;
         async move { (case, run(&plane.scene().await.unwrap(), *case, None).await.unwrap()) }

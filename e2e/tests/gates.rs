@@ -277,6 +277,9 @@ async fn an_existing_service_is_taken_over_when_green_is_ready() {
     .await;
 }
 
+/// A Rollout's name, the words that it is to say (one of several), and what is wrong with its container.
+type Stuck = (&'static str, &'static str, Box<dyn Fn(&mut Value)>);
+
 /// Each way to get stuck says in words what it waits for.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs the test cluster"]
@@ -286,7 +289,7 @@ async fn each_way_to_get_stuck_has_its_words() {
         place.equip_to_pull().await;
         place.apply(&quota).await.unwrap();
         let container = |spec: &mut Value| spec["template"]["spec"]["containers"][0].take();
-        let cases: [(&str, &str, Box<dyn Fn(&mut Value)>); 6] = [
+        let cases: [Stuck; 6] = [
             ("image", "ErrImagePull|ImagePullBackOff", Box::new(|c| c["image"] = json!("registry.invalid/none:1"))),
             ("quota", "exceeded quota: small", Box::new(|c| c["resources"]["requests"]["memory"] = json!("1Gi"))),
             ("room", "Unschedulable", Box::new(|c| c["resources"]["requests"]["cpu"] = json!("900"))),

@@ -53,7 +53,9 @@ impl FromStr for Shard {
     type Err = Error;
     fn from_str(s: &str) -> Result<Self> {
         let parts = s.split_once('/').and_then(|(n, of)| Some((n.parse().ok()?, of.parse().ok()?)));
-        let (number, of) = parts.filter(|(n, of)| (1..=*of).contains(n)).with_context(|| format!("{s:?} is not a part such as 2/4"))?;
+        let (number, of) = parts
+            .filter(|(n, of)| (1..=*of).contains(n))
+            .with_context(|| format!("{s:?} is not a part such as 2/4"))?;
         Ok(Self { number, of })
     }
 }

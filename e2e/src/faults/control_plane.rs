@@ -49,9 +49,11 @@ impl ControlPlane {
         let ports = free_ports::<3>()?;
         let mut command = process::command(root().join("e2e/faults/control-plane"));
         command.arg(folder).args(ports.map(|port| port.to_string()));
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().context("start the control plane")?;
+        let mut child =
+            command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().context("start the control plane")?;
         let mut lines = BufReader::new(child.stdout.take().context("it has an output")?).lines();
-        let ready = tokio::time::timeout(START, lines.next_line()).await.context("the control plane is not ready")??;
+        let ready =
+            tokio::time::timeout(START, lines.next_line()).await.context("the control plane is not ready")??;
         ensure!(ready.as_deref() == Some("ready"), "the control plane ended: it says why above");
 
         let kubeconfig = folder.join("kubeconfig");

@@ -152,7 +152,8 @@ mod tests {
 
     #[test]
     fn what_cannot_be_read_is_an_error_and_no_silence() {
-        let protobuf = json!({"kv": {"key": bytes("/registry/pods/a/b"), "value": bytes("k8s\0"), "mod_revision": "8"}});
+        let protobuf =
+            json!({"kv": {"key": bytes("/registry/pods/a/b"), "value": bytes("k8s\0"), "mod_revision": "8"}});
         assert!(read(&line(&json!([protobuf])), Duration::ZERO).is_err());
         let ended = json!({"result": {"header": {"revision": "9"}, "canceled": true}}).to_string();
         assert!(read(&ended, Duration::ZERO).is_err());

@@ -8,9 +8,7 @@ use std::{
 };
 
 use serde_json::Value;
-use switchyard_api::names::{
-    ANNOTATION_CLAIM, ANNOTATION_SWITCH, LABEL_REVISION, LABEL_ROLE, NOBODY, ROLE_REVISION,
-};
+use switchyard_api::names::{ANNOTATION_CLAIM, ANNOTATION_SWITCH, LABEL_REVISION, LABEL_ROLE, NOBODY, ROLE_REVISION};
 
 use super::history::{Change, Kind, State};
 
@@ -139,9 +137,11 @@ impl Judge<'_> {
         // Back to where traffic was: one that serves is better than one that does not.
         let returns = self.served.contains_key(to);
         let enough = if returns { 1 } else { from.map_or(i64::MAX, wanted).min(wanted(to)).max(1) };
-        let claim = deployment.pointer("/metadata/annotations").and_then(|a| a[ANNOTATION_CLAIM].as_str()).map(str::to_owned);
+        let claim =
+            deployment.pointer("/metadata/annotations").and_then(|a| a[ANNOTATION_CLAIM].as_str()).map(str::to_owned);
         let had = had.unwrap_or_default();
-        let nominated = text(&had, "/candidate").as_deref() == Some(to) && claim.is_some() && text(&had, "/since") == claim;
+        let nominated =
+            text(&had, "/candidate").as_deref() == Some(to) && claim.is_some() && text(&had, "/since") == claim;
         let fallback = text(&had, "/fallback").as_deref() == Some(to);
         if ready < enough {
             self.find(change, Rule::EnoughReady, format!("{to} has {ready} ready endpoints of {enough}"));
@@ -176,7 +176,8 @@ impl Judge<'_> {
         if !selected_by.is_empty() {
             // What serves may follow the spec down.
             if has < wanted.unwrap_or(1) {
-                let what = format!("{revision} goes from {had} to {has} pods while {} selects it", selected_by.join(", "));
+                let what =
+                    format!("{revision} goes from {had} to {has} pods while {} selects it", selected_by.join(", "));
                 self.find(change, Rule::Drained, what);
             }
             return;
@@ -197,7 +198,11 @@ impl Judge<'_> {
         let Some(live) = self.live(after).and_then(|s| s.selected) else { return };
         let taken = change.object.as_ref().is_none_or(|pod| pod.pointer("/metadata/deletionTimestamp").is_some());
         if taken && ready_pods(&self.before, &live) > 0 && ready_pods(after, &live) == 0 {
-            self.find(change, Rule::KeepsServing, format!("{live} is live, and {} was its last ready pod", change.name));
+            self.find(
+                change,
+                Rule::KeepsServing,
+                format!("{live} is live, and {} was its last ready pod", change.name),
+            );
         }
     }
 
@@ -239,7 +244,9 @@ impl Judge<'_> {
         let pods = slices.flat_map(endpoints).filter_map(|e| text(e, "/targetRef/name"));
         let revisions = pods.filter_map(|pod| {
             let of = |(name, d): (&str, &Value)| {
-                pod.strip_prefix(name)?.starts_with('-').then(|| text(d, "/metadata/labels/switchyard.dev~1revision"))?
+                pod.strip_prefix(name)?
+                    .starts_with('-')
+                    .then(|| text(d, "/metadata/labels/switchyard.dev~1revision"))?
             };
             state.all(Kind::Deployment).find_map(of)
         });

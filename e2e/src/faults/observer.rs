@@ -57,7 +57,10 @@ impl Observer {
             anyhow::bail!("the watch of etcd ended")
         });
         // The first line says that the watch is there.
-        tokio::time::timeout(LATEST, reached.changed()).await.context("etcd does not answer")?.context("the watch of etcd")?;
+        tokio::time::timeout(LATEST, reached.changed())
+            .await
+            .context("etcd does not answer")?
+            .context("the watch of etcd")?;
         Ok(Self { heard, reached, ended, _watch: child })
     }
 

@@ -96,7 +96,9 @@ pub async fn summary(kept: &BTreeMap<Case, Kept>, seconds: u64) -> Result<Value>
         .collect();
     let by_fault: BTreeMap<_, _> = faults
         .iter()
-        .map(|(name, (plans, reached, wrong))| (name, json!({"plans": plans, "reached": reached, "withViolations": wrong})))
+        .map(|(name, (plans, reached, wrong))| {
+            (name, json!({"plans": plans, "reached": reached, "withViolations": wrong}))
+        })
         .collect();
     let plans: usize = workloads.values().map(|w| w.1).sum();
     let wrong: Vec<_> = kept.values().filter(|k| !k.violations.is_empty()).map(|k| k.case.clone()).collect();
@@ -115,7 +117,8 @@ pub async fn summary(kept: &BTreeMap<Case, Kept>, seconds: u64) -> Result<Value>
 
 /// With a plus where files differ from it.
 async fn commit() -> String {
-    let git = async |arguments: &[&str]| process::run(process::command("git").args(arguments)).await.unwrap_or_default();
+    let git =
+        async |arguments: &[&str]| process::run(process::command("git").args(arguments)).await.unwrap_or_default();
     let head = git(&["rev-parse", "--short=12", "HEAD"]).await;
     let changed = git(&["status", "--porcelain", "--untracked-files=no"]).await;
     format!("{}{}", head.trim(), if changed.is_empty() { "" } else { "+" })

@@ -58,10 +58,12 @@ impl Told {
         Self { text, ready: true, check: None }
     }
 
+    #[must_use]
     pub fn never_ready(self) -> Self {
         Self { ready: false, ..self }
     }
 
+    #[must_use]
     pub fn checked(self, check: Check) -> Self {
         Self { check: Some(check), ..self }
     }

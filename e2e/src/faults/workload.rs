@@ -90,14 +90,14 @@ impl Workload {
         }
     }
 
-    pub async fn prepare(self, scene: &Scene) -> Result<()> {
+    pub async fn prepare(self, scene: &Scene<'_>) -> Result<()> {
         match self.before() {
             None => Ok(()),
             Some(end) => scene.apply(&Told::of(end.live)).await,
         }
     }
 
-    pub async fn tell(self, scene: &Scene) -> Result<()> {
+    pub async fn tell(self, scene: &Scene<'_>) -> Result<()> {
         let green = Told::of("green");
         match self {
             Self::Deploy => scene.apply(&Told::of("blue")).await,
@@ -157,4 +157,3 @@ pub(super) fn text_of(deployment: &Deployment) -> String {
     let variables = pod.and_then(|p| p.containers.first()).and_then(|c| c.env.clone()).unwrap_or_default();
     variables.into_iter().find(|v| v.name == "TEXT").and_then(|v| v.value).unwrap_or_default()
 }
-

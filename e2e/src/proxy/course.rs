@@ -94,12 +94,9 @@ impl Course {
                 self.strike(number, fault);
                 Fate::Hold(number)
             }
-            Fault::KillAfter
-            | Fault::Lost
-            | Fault::Rival
-            | Fault::WatchCut
-            | Fault::WatchStall
-            | Fault::WatchGone => Fate::Then(number, fault),
+            Fault::KillAfter | Fault::Lost | Fault::Rival | Fault::WatchCut | Fault::WatchStall | Fault::WatchGone => {
+                Fate::Then(number, fault)
+            }
         }
     }
 

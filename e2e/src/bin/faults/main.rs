@@ -31,7 +31,8 @@ struct Wanted {
 impl Wanted {
     fn from_env() -> Result<Self> {
         let text = |name: &str| env::var(name).ok().filter(|value| !value.is_empty());
-        let list = |name: &str| text(name).unwrap_or_default().split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+        let list =
+            |name: &str| text(name).unwrap_or_default().split_whitespace().map(str::to_owned).collect::<Vec<_>>();
         let workloads: Vec<Workload> = list("WORKLOAD").iter().map(|w| w.parse()).collect::<Result<_>>()?;
         Ok(Self {
             cases: list("PLAN").iter().map(|case| case.parse()).collect::<Result<_>>()?,
@@ -59,7 +60,9 @@ async fn main() -> Result<ExitCode> {
     let (done, open): (Vec<Case>, Vec<Case>) = mine.partition(|case| results.is_done(*case));
     tell.say(&format!("{} plans in all; {} to run, {} done before", cases.len(), open.len(), done.len()));
     let mut wrong = 0;
-    let runs = open.iter().map(|case| async { (*case, one(&plane, &results, *case, clean.get(&case.workload).copied()).await) });
+    let runs = open
+        .iter()
+        .map(|case| async { (*case, one(&plane, &results, *case, clean.get(&case.workload).copied()).await) });
     let mut runs = futures::stream::iter(runs).buffer_unordered(wanted.at_once);
     let (mut count, total) = (0, open.len());
     while let Some((case, kept)) = runs.next().await {
@@ -81,12 +84,21 @@ async fn one(plane: &ControlPlane, results: &Results, case: Case, clean: Option<
 fn line(kept: &Kept) -> String {
     let struck = kept.struck.as_deref().unwrap_or("not reached");
     let numbers = format!("{} writes, {} revisions, {:.0} s", kept.writes.len(), kept.revisions, kept.seconds);
-    let verdict = if kept.violations.is_empty() { "ok".to_owned() } else { format!("VIOLATIONS\n{}", kept.violations.join("\n")) };
+    let verdict = if kept.violations.is_empty() {
+        "ok".to_owned()
+    } else {
+        format!("VIOLATIONS\n{}", kept.violations.join("\n"))
+    };
     format!("{}: {struck}; {numbers}: {verdict}", kept.case)
 }
 
 /// How many writes each workload takes without a fault.
-async fn clean(plane: &ControlPlane, results: &Results, wanted: &Wanted, tell: &Teller) -> Result<BTreeMap<Workload, usize>> {
+async fn clean(
+    plane: &ControlPlane,
+    results: &Results,
+    wanted: &Wanted,
+    tell: &Teller,
+) -> Result<BTreeMap<Workload, usize>> {
     let runs = wanted.workloads.iter().map(|workload| async {
         let case = Case { workload: *workload, plan: Plan::NEVER };
         match results.find(case).filter(|kept| kept.violations.is_empty()) {
@@ -119,7 +131,13 @@ async fn replay(plane: &ControlPlane, results: &Results, cases: &[Case], tell: &
 }
 
 /// Once every plan of all workloads has been run on this operator, in however many parts.
-async fn publish(results: &Results, clean: &BTreeMap<Workload, usize>, cases: &[Case], seconds: u64, folder: &std::path::Path) -> Result<()> {
+async fn publish(
+    results: &Results,
+    clean: &BTreeMap<Workload, usize>,
+    cases: &[Case],
+    seconds: u64,
+    folder: &std::path::Path,
+) -> Result<()> {
     let all = cases.iter().copied().chain(clean.keys().map(|w| Case { workload: *w, plan: Plan::NEVER }));
     let kept: BTreeMap<Case, Kept> = all.filter_map(|case| Some((case, results.find(case)?))).collect();
     let text = format!("{:#}\n", summary(&kept, Duration::from_secs(seconds).as_secs()).await?);

@@ -45,8 +45,7 @@ impl Story {
             .iter()
             .map(|r| json!({"conditions": {"ready": true}, "targetRef": {"name": format!("shop-{r}-1")}}))
             .collect();
-        let object =
-            json!({"metadata": {"labels": {"kubernetes.io/service-name": service}}, "endpoints": endpoints});
+        let object = json!({"metadata": {"labels": {"kubernetes.io/service-name": service}}, "endpoints": endpoints});
         self.put(Kind::Slice, &format!("{service}-x"), Some(object))
     }
 
