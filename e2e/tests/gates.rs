@@ -315,7 +315,7 @@ async fn each_way_to_get_stuck_has_its_words() {
         let foreign = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "owned"}, "spec": {"ports": [{"port": 80}]}});
         place.apply(&foreign).await.unwrap();
         place.apply(&Page::new("owned", "owned").rollout(&place.ground)).await.unwrap();
-        let owned = ("owned", "Service owned was not made by this Rollout");
+        let owned = ("owned", "owned exists and is not this Rollout's");
         for (name, words) in cases.iter().map(|(name, words, _)| (*name, *words)).chain([owned]) {
             let says = |r: &Rollout| words.split('|').any(|words| waits_for(r, words));
             let rollout = place.until_object::<Rollout>(name, words, 90, says).await;

@@ -36,6 +36,10 @@ fn of_status(status: &Status) -> Refusal {
         (422, _) if other_uid(status) => Refusal::Stale,
         (401 | 403, _) => Refusal::Denied(words()),
         (400 | 405 | 406 | 413 | 415 | 422, _) => Refusal::Invalid(words()),
+        // Server-side apply of a field that the stored schema lacks: the CRDs are older than we are.
+        (500, _) if status.message.contains("typed patch object") => {
+            Refusal::Invalid(format!("{}: upgrade the chart switchyard-crds first", words()))
+        }
         (code, _) if code == 408 || code == 429 || code >= 500 => {
             let asked = status.details.as_ref().map(|details| u64::from(details.retry_after_seconds));
             Refusal::Unavailable { retry_after_seconds: asked.filter(|seconds| *seconds > 0) }
