@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 
 use objects::{check_run, checked_template, full_rollout, migrate, small_rollout, understood};
 use serde_json::{Value, json};
-use switchyard_api::check::Moment;
+use switchyard_api::{Revision, check::Moment};
 use switchyard_manifests::check::{Run, job, job_name};
 
 fn made(template: &Value) -> Value {
@@ -143,7 +143,7 @@ fn names_fit_and_differ_by_revision_moment_check_and_run() {
     let (base, long) = (check_run(), "c".repeat(30));
     let runs = [
         base,
-        Run { revision: "p3d8r2vn6c".parse().unwrap(), ..base },
+        Run { revision: Revision::of_hash(&[7; 32]), ..base },
         Run { moment: Moment::Live, ..base },
         Run { check: &long, ..base },
         Run { under: "4712", ..base },
