@@ -78,7 +78,9 @@ async fn control(listen: SocketAddr, proxy: Arc<Proxy>) -> Result<()> {
 async fn answer(proxy: &Proxy, request: Request<Incoming>) -> Response<Full<Bytes>> {
     let (parts, body) = request.into_parts();
     let said = match (&parts.method, parts.uri.path()) {
-        (&Method::GET, "/writes") => Ok(proxy.writes().iter().fold(String::new(), |text, write| text + &write.to_string() + "\n")),
+        (&Method::GET, "/writes") => {
+            Ok(proxy.writes().iter().fold(String::new(), |text, write| text + &write.to_string() + "\n"))
+        }
         (&Method::GET, "/struck") => Ok(proxy.struck().map(|w| format!("{w}\n")).unwrap_or_default()),
         (&Method::POST, "/plan") => plan(proxy, body).await,
         (&Method::POST, "/reopen") => {
