@@ -99,6 +99,15 @@ fn a_kind_that_is_not_served_is_not_stale() {
 }
 
 #[test]
+fn a_field_that_the_stored_schema_lacks_is_no_passing_trouble() {
+    let message = "failed to create typed patch object (shop/shop; switchyard.dev/v1alpha1, Kind=Rollout): \
+                   .status.memory.held: field not declared in schema";
+    let body = failure(500, "InternalError", message, &json!({}));
+    let Refusal::Invalid(told) = refusal(&answered(&body)) else { panic!("tried again for ever, and nobody told") };
+    assert!(told.contains("held") && told.contains("switchyard-crds"), "{told}");
+}
+
+#[test]
 fn what_no_server_takes_is_invalid() {
     for (code, reason) in [(400, "BadRequest"), (413, "RequestEntityTooLarge"), (422, "Invalid")] {
         let body = failure(code, reason, "no", &json!({}));
