@@ -16,7 +16,7 @@ use crate::{
 
 /// An order is taken as one that fences nothing off.
 fn fences_nothing(seen: &mut Observed) {
-    seen.memory.handled.values_mut().for_each(|h| h.fences = None);
+    seen.memory.handled.values_mut().for_each(|h| h.fences.clear());
 }
 
 #[test]

@@ -12,7 +12,7 @@ use crate::{
     NO,
     bounds::{Bounds, Start},
     properties::{LISTED, LOSS, REJECTED, SERVES, SETTLES, WORD},
-    rules::{Rules, Write, acts, land, plan, report},
+    rules::{Live, Rules, Write, acts, land, plan, report},
     run::{Check, check},
 };
 
@@ -205,7 +205,7 @@ fn a_drain_that_outlives_a_switch() {
 
 #[test]
 fn a_lost_record_and_a_cached_rollout() {
-    let rules = Rules { loss_reads_live: false, ..MUTANT };
+    let rules = Rules { reads: |_| Live { service: false, rollout: false }, ..MUTANT };
     let bounds = Bounds { edits: 2, erased: 1, ..NO };
     check(&Check::mutant("mutant: record lost, Rollout from the cache", rules, bounds, LOSS));
 }
