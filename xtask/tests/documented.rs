@@ -164,8 +164,8 @@ fn every_test_that_the_guarantees_name_exists() {
 
 #[test]
 fn a_test_that_does_not_exist_is_found() {
-    let page = "`world::mutants::no_drain`, `world::mutants::no_such`, `permit: a selector that is not ours`, `permit: ours`, \
+    let page = "`world::switching::no_drain`, `world::switching::no_such`, `permit: a selector that is not ours`, `permit: ours`, \
                 `world::properties::SERVES`, `world::properties::NONE`, `e2e::switch::gone`, `paused`";
-    let wrong = ["world::mutants::no_such", "permit: ours", "world::properties::NONE", "e2e::switch::gone"];
+    let wrong = ["world::switching::no_such", "permit: ours", "world::properties::NONE", "e2e::switch::gone"];
     assert_eq!(unfounded(page), wrong);
 }

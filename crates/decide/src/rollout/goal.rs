@@ -32,7 +32,8 @@ pub fn bad(memory: &Memory, record: &Record, revision: Revision) -> bool {
 /// one alone.
 pub fn goal(seen: &Observed, memory: &Memory) -> Option<Revision> {
     let record = seen.record();
-    let good = memory.confirmed.map(|c| c.revision).filter(|r| !bad(memory, &record, *r));
+    // A fallback was confirmed once: where the status was lost, the record still knows it.
+    let good = memory.confirmed.map(|c| c.revision).or(record.fallback).filter(|r| !bad(memory, &record, *r));
     let resting = seen.order.as_ref().is_ok_and(|o| o.replicas == 0);
     let wanted = wanted(seen, memory).filter(|_| !resting);
     let lost = record.live.is_none() && (good.is_some() || seen.lost());
