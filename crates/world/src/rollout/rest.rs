@@ -71,7 +71,7 @@ impl Cluster {
             if !record.holds(*revision) && has > 0 && replicas.is_some() && !spared {
                 return Err("pods run for nothing");
             }
-            let kept = record.holds(*revision) || [wanted, goal, confirmed].contains(&Some(*revision));
+            let kept = record.holds(*revision) || [wanted, goal, confirmed, described].contains(&Some(*revision));
             let bereft = self.children.get(revision).is_some_and(|c| c.exposed && c.deployment.is_none());
             if bereft && !kept && replicas.is_some() {
                 return Err("the Service of a revision that is gone is left");

@@ -6,12 +6,12 @@ use switchyard_decide::{
     rollout::{JobState, Observed, Rollout},
 };
 
-use super::{MUTANT, driver, is_retire, is_select, with_eyes, with_eyes_for, world};
+use super::{MUTANT, driver, is_retire, is_select, with_eyes, with_eyes_for};
 use crate::{
     NO,
     bounds::{Bounds, Ordered, Start},
     properties::{CHECKED, ENOUGH, PAUSED, PROMOTED, SHOWN, TRIED},
-    rules::{Rules, Write, land, plan, tell},
+    rules::{Write, plan, tell},
     run::{Check, check},
 };
 
@@ -113,12 +113,6 @@ fn a_pause_told_before_the_withdrawal() {
 }
 
 #[test]
-fn a_pause_told_from_a_cache() {
-    let bounds = Bounds { edits: 1, pauses: 1, crashes: 1, ..NO };
-    check(&Check::mutant("mutant: Paused is said by a cached Service", MUTANT, bounds, PAUSED));
-}
-
-#[test]
 fn retire_ignores_the_preview() {
     let rules = driver(|seen, was| with_eyes_for(is_retire, |seen| seen.preview = None, seen, was));
     let mutant = Check::mutant("mutant: Retire ignores the preview", rules, Bounds { edits: 2, ..NO }, SHOWN);
@@ -147,17 +141,4 @@ fn one_pod_is_enough() {
     });
     let mutant = Check::mutant("mutant: one ready pod is enough", rules, Bounds { edits: 1, ..NO }, ENOUGH);
     check(&mutant.two_pods());
-}
-
-#[test]
-fn a_preview_written_without_a_version() {
-    let rules: Rules = world(|cluster, write| match (write, &cluster.preview) {
-        (Write::Act(switchyard_decide::rollout::Action::Preview { select, .. }), Some(preview)) => {
-            let (at, select) = (preview.version.clone(), select.clone());
-            cluster.write(&switchyard_decide::rollout::Action::Preview { at, select }).is_ok()
-        }
-        _ => land(cluster, write),
-    });
-    let bounds = Bounds { edits: 2, ..NO };
-    check(&Check::mutant("mutant: the preview is written without a version", rules, bounds, SHOWN).previewed());
 }

@@ -1,13 +1,12 @@
 //! Rules of what was lost.
 
-use switchyard_decide::rollout::{Action, Observed};
+use switchyard_decide::rollout::Observed;
 
-use super::{driver, with_eyes, world};
+use super::{driver, with_eyes};
 use crate::{
     NO,
     bounds::{Bounds, Start},
-    properties::{FENCED, LOSS, SETTLES},
-    rules::{Write, land},
+    properties::{FENCED, LOSS},
     run::{Check, check},
 };
 
@@ -39,16 +38,4 @@ fn a_new_service_goes_on_with_what_is_wanted() {
     });
     let bounds = Bounds { edits: 1, deleted: 1, ..NO };
     check(&Check::mutant("mutant: a new Service begins with what is wanted", rules, bounds, LOSS));
-}
-
-#[test]
-fn a_new_service_with_old_versions() {
-    let rules = world(|cluster, write| {
-        if matches!(write, Write::Act(Action::CreateService)) {
-            cluster.gone = None;
-        }
-        land(cluster, write)
-    });
-    let bounds = Bounds { edits: 1, deleted: 1, ..NO };
-    check(&Check::mutant("mutant: versions begin anew with a new Service", rules, bounds, SETTLES));
 }

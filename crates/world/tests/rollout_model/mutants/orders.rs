@@ -5,11 +5,11 @@ use switchyard_decide::{
     rollout::{Observed, Rollout},
 };
 
-use super::{MUTANT, driver, is_answer, is_select, with_eyes, with_eyes_for};
+use super::{driver, is_answer, is_select, with_eyes_for};
 use crate::{
     NO,
     bounds::{Bounds, Ordered, Start},
-    properties::{ANSWERED, HELD, PROMOTED, RETRIED},
+    properties::{ANSWERED, PROMOTED, RETRIED},
     rules::{Write, acts, plan},
     run::{Check, check},
 };
@@ -50,47 +50,6 @@ fn a_retry_that_is_the_same_try() {
     let bounds = Bounds { orders: 2, ..NO };
     let mutant = Check::mutant("mutant: a Retry is no new try", rules, bounds, RETRIED);
     check(&mutant.from(Start::Nominated).ordering(&[Ordered::Abort, Ordered::Retry]));
-}
-
-#[test]
-fn a_hold_that_is_ignored() {
-    let rules = driver(|seen, was| {
-        let writes = plan(seen, was);
-        if writes.iter().any(|w| matches!(w, Write::Report { .. })) {
-            return writes;
-        }
-        with_eyes(|seen| seen.memory.held = None, seen, was)
-            .into_iter()
-            .filter(|w| matches!(w, Write::Act(_)))
-            .collect()
-    });
-    let bounds = Bounds { edits: 1, orders: 1, ..NO };
-    let mutant = Check::mutant("mutant: what is held is ignored", rules, bounds, HELD);
-    check(&mutant.careful().ordering(&[Ordered::RollbackTo]));
-}
-
-#[test]
-fn a_hold_and_a_cached_rollout() {
-    let bounds = Bounds { edits: 1, orders: 1, deposed: 2, ..NO };
-    let mutant = Check::mutant("mutant: a switch by a cached hold", MUTANT, bounds, HELD);
-    check(&mutant.from(Start::Nominated).ordering(&[Ordered::RollbackTo]));
-}
-
-#[test]
-fn a_promote_that_outlives_its_try() {
-    let rules = driver(|seen, was| {
-        let mut writes = plan(seen, was);
-        for write in &mut writes {
-            if let Write::Report { memory, .. } = write {
-                memory.promoted = memory.promoted.take().or_else(|| seen.memory.promoted.clone());
-            }
-        }
-        writes
-    });
-    let bounds = Bounds { orders: 3, ..NO };
-    let mutant = Check::mutant("mutant: a Promote outlives its try", rules, bounds, PROMOTED);
-    let orders = &[Ordered::Promote, Ordered::Abort, Ordered::Retry];
-    check(&mutant.manual().from(Start::Nominated).ordering(orders));
 }
 
 #[test]
