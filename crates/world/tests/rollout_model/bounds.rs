@@ -146,7 +146,7 @@ impl Shape {
         self.orders.contains(&ordered)
     }
     /// The revisions that an order may name.
-    pub fn named(&self, ordered: Ordered, known: &[Name]) -> Vec<Name> {
+    pub fn named(ordered: Ordered, known: &[Name]) -> Vec<Name> {
         match ordered {
             Ordered::Resume => vec![crate::parts::NONE],
             Ordered::Promote | Ordered::Abort | Ordered::Retry | Ordered::RollbackTo => known.to_vec(),

@@ -3,7 +3,7 @@
 use stateright::{Model, Property};
 
 use crate::{
-    bounds::{Bounds, Ordered, Slices},
+    bounds::{Bounds, Ordered, Shape, Slices},
     facts::{Facts, at},
     history::History,
     parts::{FOREIGN, Id, NAMES, NONE, Name, Part, Running, View},
@@ -136,7 +136,7 @@ impl Protocol {
         }
         if s.left.orders > 0 {
             for ordered in self.shape.orders {
-                let named = self.shape.named(*ordered, &facts.known());
+                let named = Shape::named(*ordered, &facts.known());
                 out.extend(named.into_iter().map(|n| Step::Order(*ordered, n)));
             }
         }
@@ -301,7 +301,23 @@ impl Protocol {
                 n.truth = self.change(n.truth, Change::Scale(name, replicas));
                 n.left.scaled -= 1;
             }
-            _ => {}
+            Step::Edit(_)
+            | Step::Spoil
+            | Step::Resize(_)
+            | Step::Pause(_)
+            | Step::Order(..)
+            | Step::Sync(..)
+            | Step::Round(_)
+            | Step::Next(_)
+            | Step::Crash
+            | Step::Zombie(_)
+            | Step::SlicesRead
+            | Step::SlicesWrite
+            | Step::Tick
+            | Step::Erase
+            | Step::Tamper
+            | Step::Forget
+            | Step::Delete => {}
         }
     }
 }

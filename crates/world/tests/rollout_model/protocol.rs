@@ -155,7 +155,7 @@ impl Protocol {
             Write::Act(Action::Answer { command, uid, at, state, .. }) => {
                 Write::Act(Action::Answer { command, uid, at, state, message: String::new() })
             }
-            other => other,
+            other @ (Write::Tell { .. } | Write::Look(_) | Write::Act(_)) => other,
         }
     }
     pub fn list(&self, writes: &Vec<Id>) -> Id {
