@@ -44,6 +44,7 @@ async fn rollouts() {
             None => json!({"port": port}),
         };
         let container = "/spec/template/spec/containers/0";
+        let smoke = json!({"name": "smoke", "http": {"path": "/"}});
         let released = json!([{"containers": ["other"], "pipelineRef": {"name": "shop"}}]);
         each_is_refused(
             &place,
@@ -54,7 +55,17 @@ async fn rollouts() {
                 ("/spec/images", released, "a container named here is not in the template"),
                 (&format!("{container}/readinessProbe"), Value::Null, "no container has a readinessProbe"),
                 (&format!("{container}/image"), Value::Null, "a container without an image must be named in images"),
-                ("/spec/service", Value::Null, "spec.service: Required value"),
+                ("/spec/service", Value::Null, "exactly one of service (to be created) and serviceRef"),
+                ("/spec/serviceRef", json!({"name": "shop"}), "exactly one of service (to be created) and serviceRef"),
+                ("/spec/preview", json!({}), "preview: exactly one of service (to be created) and serviceRef"),
+                ("/spec/preview", json!({"serviceRef": {"name": "p"}, "replicas": 0}), "greater than or equal to 1"),
+                (
+                    "/spec/checks",
+                    json!({"live": [{"name": "none"}]}),
+                    "a check is exactly one of job, http and prometheus",
+                ),
+                ("/spec/checks", json!({"preview": [smoke, smoke]}), "checks.preview: two checks have the same name"),
+                ("/spec/strategy/blueGreen/promotion", json!("Never"), "supported values: \"Automatic\", \"Manual\""),
                 ("/spec/service/spec/type", json!("ExternalName"), "an ExternalName selects no pods"),
                 ("/spec/service/spec/ports", json!([port(None, 80), port(Some("b"), 81)]), "several ports need names"),
                 ("/spec/service/spec/ports", json!([]), "should have at least 1 items"),

@@ -61,6 +61,7 @@ async fn a_sample_of_all_faults_on_the_real_kubelet() {
                 let case = Case { workload, plan: Plan::NEVER };
                 (case, one(ground, observer, case, None).await)
             }
+            .boxed_local()
         });
         let clean: Vec<_> = futures::stream::iter(clean).buffer_unordered(AT_ONCE).collect().await;
         let mut writes = BTreeMap::new();
@@ -77,6 +78,7 @@ async fn a_sample_of_all_faults_on_the_real_kubelet() {
             let most = allowed(writes[&case.workload]);
             let (ground, observer) = (&ground, &observer);
             async move { (case, AssertUnwindSafe(one(ground, observer, case, Some(most))).catch_unwind().await) }
+                .boxed_local()
         });
         let mut runs = futures::stream::iter(runs).buffer_unordered(AT_ONCE);
         let (mut wrong, mut reached) = (Vec::new(), 0);

@@ -140,10 +140,12 @@ mod tests {
     }
 
     fn deleted(sweep: &Sweep) -> Vec<&str> {
-        let name = |act| match act {
-            &Act::Delete(Seen { ref name, .. }) => name.as_str(),
-            &Act::Stale(Seen { ref name, .. }) => panic!("{name} is to be stale"),
-        };
+        fn name(act: &Act) -> &str {
+            match act {
+                Act::Delete(Seen { name, .. }) => name,
+                Act::Stale(Seen { name, .. }) => panic!("{name} is to be stale"),
+            }
+        }
         sweep.acts.iter().map(name).collect()
     }
 
@@ -151,9 +153,9 @@ mod tests {
     fn one_whose_target_is_not_there_is_stale_after_the_grace() {
         for there in [None, Some("another")] {
             let lost = command("a").there(there);
-            let early = sweep(day(1).plus(Duration::from_secs(9)), &[lost.clone()]);
+            let early = sweep(day(1).plus(Duration::from_secs(9)), std::slice::from_ref(&lost));
             assert_eq!(early, Sweep { acts: vec![], check_again: Some(day(1).plus(GRACE)) });
-            let late = sweep(day(1).plus(GRACE), &[lost.clone()]);
+            let late = sweep(day(1).plus(GRACE), std::slice::from_ref(&lost));
             assert_eq!(late, Sweep { acts: vec![Act::Stale(lost)], check_again: None });
         }
         assert_eq!(
@@ -206,7 +208,7 @@ mod tests {
     fn nothing_of_a_target_that_is_gone_is_kept_for_ever() {
         for there in [None, Some("another")] {
             let old = command("a").handled(day(1)).there(there);
-            assert_eq!(deleted(&sweep(day(31), &[old.clone()])), ["a"]);
+            assert_eq!(deleted(&sweep(day(31), std::slice::from_ref(&old))), ["a"]);
             assert_eq!(sweep(day(30), &[old]), Sweep { acts: vec![], check_again: Some(day(31)) });
         }
     }

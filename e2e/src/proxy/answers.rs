@@ -73,24 +73,24 @@ pub fn unconditional(method: &Method, kind: Option<&HeaderValue>, body: &Bytes) 
 mod tests {
     use super::*;
 
-    fn loosened(method: Method, kind: &'static str, body: Value) -> Value {
+    fn loosened(method: &Method, kind: &'static str, body: &Value) -> Value {
         let kind = HeaderValue::from_static(kind);
-        serde_json::from_slice(&unconditional(&method, Some(&kind), &Bytes::from(body.to_string()))).unwrap()
+        serde_json::from_slice(&unconditional(method, Some(&kind), &Bytes::from(body.to_string()))).unwrap()
     }
 
     #[test]
     fn every_kind_of_write_loses_its_conditions() {
         let patch = json!([{"op": "test", "path": "/metadata/resourceVersion", "value": "7"},
             {"op": "add", "path": "/spec/replicas", "value": 0}]);
-        let left = loosened(Method::PATCH, "application/json-patch+json", patch.clone());
+        let left = loosened(&Method::PATCH, "application/json-patch+json", &patch);
         assert_eq!(left, json!([patch[1]]));
         let object = json!({"metadata": {"name": "a", "uid": "u", "resourceVersion": "7"}, "status": {}});
         let left = json!({"metadata": {"name": "a"}, "status": {}});
-        assert_eq!(loosened(Method::PATCH, "application/apply-patch+yaml", object.clone()), left);
-        assert_eq!(loosened(Method::PUT, "application/json", object), left);
+        assert_eq!(loosened(&Method::PATCH, "application/apply-patch+yaml", &object), left);
+        assert_eq!(loosened(&Method::PUT, "application/json", &object), left);
         let options = json!({"propagationPolicy": "Background", "preconditions": {"uid": "u"}});
         let left = json!({"propagationPolicy": "Background"});
-        assert_eq!(loosened(Method::DELETE, "application/json", options), left);
+        assert_eq!(loosened(&Method::DELETE, "application/json", &options), left);
     }
 
     #[test]

@@ -1,33 +1,20 @@
 //! Rules of the switch itself.
 
 use switchyard_api::{Duration, Revision};
-use switchyard_decide::{
-    Kind as _,
-    rollout::{Action, Observed, Rollout},
-};
+use switchyard_decide::rollout::{Action, Observed};
 use switchyard_world::rollout as world_of;
 
 use super::{MUTANT, driver, is_retire, with_eyes_for, world};
 use crate::{
     NO,
     bounds::{Bounds, Start},
-    properties::{LISTED, LOSS, REJECTED, SERVES, SETTLES, WORD},
-    rules::{Live, Rules, Write, acts, land, plan, report},
+    properties::{LISTED, LOSS, REJECTED, SERVES, WORD},
+    rules::{Live, Rules, Write, land, plan},
     run::{Check, check},
 };
 
 /// Revision 2 goes live or nearly so, fails, and the operator dies once.
 const FAILURE: Bounds = Bounds { edits: 1, crashes: 1, unready: 1, ticks: 1, ..NO };
-
-#[test]
-fn act_before_report() {
-    let rules = driver(|seen, was| {
-        let decision = Rollout::decide(seen);
-        let report = report(seen, was.version.clone(), &decision);
-        acts(decision).chain(report).collect()
-    });
-    check(&Check::mutant("mutant: acts before it reports", rules, FAILURE, SETTLES));
-}
 
 #[test]
 fn status_without_a_version() {
