@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use switchyard_api::{Rollout, command::CommandState, rollout::Phase};
 use switchyard_e2e::{
     app::Page,
-    load::Load,
+    load::{Load, Running},
     place::{Place, in_a_namespace},
     timeline::selected,
 };
@@ -53,6 +53,15 @@ async fn until_another(place: &Place, blue: &str) -> String {
     };
     let rollout = place.until_object::<Rollout>("shop", "another is live and confirmed", 90, other).await;
     rollout.status.unwrap().live.unwrap().revision.to_string()
+}
+/// None of these requests failed.
+const LEAST: usize = 200;
+async fn flawless(place: &Place, load: Running) {
+    let enough = LEAST + LEAST / 4;
+    place.until("enough requests", 60, async || (load.ended_since(load.since()) > enough).then_some(())).await;
+    let report = load.stop().await.from_first_answer();
+    println!("{report}");
+    report.assert_flawless(LEAST);
 }
 fn job(command: &str) -> Value {
     json!({"fromContainer": "page", "command": ["python3", "-c", command], "timeout": "60s"})
@@ -229,9 +238,7 @@ async fn ports_go_live_with_their_revision() {
         place.until_healthy("shop", 60).await;
         let ports = place.find::<Service>("shop").await.unwrap().spec.unwrap().ports.unwrap();
         assert_eq!(json!(ports[0].target_port), json!(9090));
-        let report = load.stop().await.from_first_answer();
-        println!("{report}");
-        report.assert_flawless(50);
+        flawless(&place, load).await;
     })
     .await;
 }
@@ -270,9 +277,7 @@ async fn an_existing_service_is_taken_over_when_green_is_ready() {
         place.apply(&page(&place, "green", refers)).await.unwrap();
         until_another(&place, &blue).await;
         place.until_healthy("shop", 60).await;
-        let report = load.stop().await.from_first_answer();
-        println!("{report}");
-        report.assert_flawless(50);
+        flawless(&place, load).await;
     })
     .await;
 }
