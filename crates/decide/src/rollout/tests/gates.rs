@@ -177,6 +177,12 @@ fn a_live_check_that_fails_sends_the_traffic_back_in_one_write() {
 }
 
 #[test]
+fn where_the_status_was_lost_the_record_knows_the_way_back() {
+    let shop = switched().memory(|m| m.confirmed = None).failed(B);
+    assert_eq!(shop.acts(), ["record at 7: live A moved 7 void B, select A"]);
+}
+
+#[test]
 fn a_query_is_about_the_revision() {
     let spec = json!({"prometheus": {"address": "http://p:9090", "query": "up{r=\"$(revision)\"}", "successCondition": "value > 0.0"}});
     let shop = switched().check(Live, "up", spec);
