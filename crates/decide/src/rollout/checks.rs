@@ -229,6 +229,13 @@ pub fn verdict(seen: &Observed, memory: &Memory, subject: &Subject) -> Verdict {
     Verdict::Open(open.into_iter().map(|(check, result)| sentence(seen, subject, check, result)).collect())
 }
 
+/// What is to be checked now, and what its checks come to.
+pub fn standing(seen: &Observed, memory: &Memory) -> Option<(Subject, Verdict)> {
+    let subject = subject(seen, memory)?;
+    let verdict = verdict(seen, memory, &subject);
+    Some((subject, verdict))
+}
+
 /// Jobs that are to be created now.
 pub fn jobs(seen: &Observed, memory: &Memory, subject: &Subject) -> Vec<JobKey> {
     let there = seen.revisions.get(&subject.revision).map(|r| &r.jobs);

@@ -150,7 +150,7 @@ fn candidate_replicas(seen: &Observed, memory: &Memory, revision: Revision) -> O
     let begins = order.preview.as_ref().and_then(|p| p.replicas).filter(|_| gated(seen, memory) == Some(revision));
     let Some(begins) = begins.map(|n| n.min(order.replicas)) else { return Some(order.replicas) };
     let under_way = claimed(seen, revision) && has > begins;
-    let checked = checks::subject(seen, memory).map(|s| checks::verdict(seen, memory, &s));
+    let checked = checks::standing(seen, memory).map(|(_, verdict)| verdict);
     Some(if under_way || checked == Some(checks::Verdict::Passed) { order.replicas } else { begins })
 }
 

@@ -129,8 +129,7 @@ fn progress(seen: &Observed, memory: &mut Memory) {
         memory.progress = None;
         return;
     }
-    let checked = checks::subject(seen, memory).map(|s| (checks::verdict(seen, memory, &s), s));
-    if let Some((Verdict::Failed(reason, message), _)) = checked {
+    if let Some((_, Verdict::Failed(reason, message))) = checks::standing(seen, memory) {
         return fail(seen, memory, wanted, reason, message, None);
     }
     let ready = seen.ready(wanted);
@@ -153,9 +152,7 @@ fn progress(seen: &Observed, memory: &mut Memory) {
 /// waiting for a person or a delay is nobody's fault.
 fn lack(seen: &Observed, memory: &Memory, revision: Revision, order: &Order) -> Option<String> {
     let deadline = order.progress_deadline;
-    if let Some(subject) = checks::subject(seen, memory)
-        && let Verdict::Open(sentences) = checks::verdict(seen, memory, &subject)
-    {
+    if let Some((subject, Verdict::Open(sentences))) = checks::standing(seen, memory) {
         let runs = checks::job_runs(seen, memory, &subject);
         return (!runs).then(|| format!("for {deadline} it waited for {}", sentences.join("; ")));
     }
@@ -185,7 +182,7 @@ fn good(seen: &Observed, memory: &mut Memory) {
     }
     let candidate = gated(seen, memory).filter(|r| seen.record().candidate == Some(*r));
     let good = candidate.filter(|r| {
-        let checked = checks::subject(seen, memory).map(|s| checks::verdict(seen, memory, &s));
+        let checked = checks::standing(seen, memory).map(|(_, verdict)| verdict);
         checked == Some(Verdict::Passed) && full(seen, *r) && may_select(seen, *r)
     });
     match good {

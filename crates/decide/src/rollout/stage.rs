@@ -145,10 +145,7 @@ fn place(seen: &Observed, memory: &Memory, record: &Record, goal: Revision) -> (
 /// lacks pods.
 fn candidate(seen: &Observed, memory: &Memory, record: &Record, revision: Revision) -> Option<(&'static str, Stage)> {
     let gated = gated(seen, memory) == Some(revision);
-    if gated
-        && let Some(subject) = checks::subject(seen, memory)
-        && let Verdict::Open(sentences) = checks::verdict(seen, memory, &subject)
-    {
+    if gated && let Some((_, Verdict::Open(sentences))) = checks::standing(seen, memory) {
         return Some(("nothing goes live that was not tested", Stage::Checking(revision, Moment::Preview, sentences)));
     }
     if !may_select(seen, revision) || !full(seen, revision) {
@@ -174,8 +171,7 @@ fn candidate(seen: &Observed, memory: &Memory, record: &Record, revision: Revisi
 
 /// What is live proves itself: its endpoints first, then its checks.
 fn trial(seen: &Observed, memory: &Memory, revision: Revision) -> (&'static str, Stage) {
-    let subject = checks::subject(seen, memory);
-    match subject.map(|s| checks::verdict(seen, memory, &s)) {
+    match checks::standing(seen, memory).map(|(_, verdict)| verdict) {
         Some(Verdict::Open(sentences)) => {
             ("what is live must pass its checks", Stage::Checking(revision, Moment::Live, sentences))
         }
