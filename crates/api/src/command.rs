@@ -29,10 +29,12 @@ use crate::{Revision, Timestamp};
 #[serde(rename_all = "camelCase")]
 #[x_kube(
     validation = Rule::new("self == oldSelf").message("the spec of a Command is immutable: make a new Command"),
-    validation = Rule::new("self.type == 'Resume' || has(self.revision)")
+    validation = Rule::new("self.type in ['Resume', 'Cancel'] || has(self.revision)")
         .message("revision: Promote, Abort, Retry and RollbackTo name the revision that they are meant for"),
-    validation = Rule::new("self.type != 'Resume' || !has(self.revision)")
-        .message("revision: a Resume is meant for no revision: leave it out"),
+    validation = Rule::new("!(self.type in ['Resume', 'Cancel']) || !has(self.revision)")
+        .message("revision: a Resume or a Cancel is meant for no revision: leave it out"),
+    validation = Rule::new("(self.type == 'Cancel') == (self.targetRef.kind == 'Build')")
+        .message("type: a Build takes Cancel; a Rollout takes Promote, Abort, Retry, RollbackTo and Resume"),
 )]
 pub struct CommandSpec {
     /// Who orders it: the user name of the request that creates it, as `kubectl auth whoami` tells it.
@@ -65,14 +67,16 @@ pub struct TargetRef {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum TargetKind {
     Rollout,
+    Build,
 }
 impl TargetKind {
-    pub const ALL: [Self; 1] = [Self::Rollout];
+    pub const ALL: [Self; 2] = [Self::Rollout, Self::Build];
 
     /// As rights name it.
     pub fn resource(self) -> &'static str {
         match self {
             Self::Rollout => "rollouts",
+            Self::Build => "builds",
         }
     }
 }
@@ -90,9 +94,12 @@ pub enum CommandType {
     RollbackTo,
     /// Let new revisions go live again.
     Resume,
+    /// End this Build.
+    Cancel,
 }
 impl CommandType {
-    pub const ALL: [Self; 5] = [Self::Promote, Self::Abort, Self::Retry, Self::RollbackTo, Self::Resume];
+    pub const ALL: [Self; 6] =
+        [Self::Promote, Self::Abort, Self::Retry, Self::RollbackTo, Self::Resume, Self::Cancel];
 
     /// The right that it takes on the target, beside `create` on commands.
     pub fn verb(self) -> &'static str {
@@ -102,6 +109,7 @@ impl CommandType {
             Self::Retry => "retry",
             Self::RollbackTo => "rollback",
             Self::Resume => "resume",
+            Self::Cancel => "cancel",
         }
     }
 }

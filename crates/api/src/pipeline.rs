@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     CommitId, Duration, Timestamp,
-    build::{BuiltImage, Recipe, SecretRef},
+    build::{BuiltImage, Paths, Recipe, SecretRef, Submodules},
     condition::Condition,
     schema,
 };
@@ -41,6 +41,7 @@ use crate::{
         .message("environments: two have the same name"),
     validation = Rule::new("self.environments.all(e, !has(e.after) || e.after.environments.all(a, a != e.name && self.environments.filter(f, f.name == a || f.name == e.name)[0].name == a))")
         .message("environments: after names an environment that is not listed earlier"),
+    validation = Rule::new("has(self.build.images) && self.build.images.size() > 0").message("build.images: name at least one to build"),
 )]
 pub struct PipelineSpec {
     pub source: Source,
@@ -76,6 +77,11 @@ pub struct GitSource {
     /// How often the branch is looked at.
     #[serde(default = "one_minute")]
     pub interval: Duration,
+    #[serde(default)]
+    pub submodules: Submodules,
+    /// Which changes are built. A head that changes nothing else since the last that was built well is Skipped.
+    #[serde(default, skip_serializing_if = "Paths::is_empty")]
+    pub paths: Paths,
 }
 fn one_minute() -> Duration {
     Duration::from_mins(1)

@@ -25,6 +25,10 @@ pub enum Report {
     Cloned(Cloned),
     /// The registry serves the image under every tag listed.
     Pushed(Pushed),
+    /// What a check left is kept in a registry.
+    Saved(Saved),
+    /// A judgement of somebody else, such as a quality gate, is good.
+    Passed(Passed),
     /// The step ended without its result.
     Failed(Failed),
 }
@@ -61,6 +65,41 @@ pub struct Pushed {
     /// The manifest, the config and every layer together, in bytes.
     #[serde(default)]
     pub size_bytes: u64,
+    /// What the scan found, if there was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scan: Option<Findings>,
+}
+
+/// What a check left, as one artifact in a registry.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Saved {
+    /// Of its manifest.
+    pub digest: String,
+    /// Before compression, in bytes.
+    #[serde(default)]
+    pub size_bytes: u64,
+}
+
+/// A step that had nothing to leave.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Passed {
+    /// One sentence for people.
+    #[serde(default)]
+    pub message: String,
+}
+
+/// How many vulnerabilities a scan counts, by severity.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Findings {
+    pub critical: u32,
+    pub high: u32,
+    pub medium: u32,
+    pub low: u32,
+    pub unknown: u32,
+    /// Of all these: for how many a version of the package is out that mends it.
+    pub fixable: u32,
 }
 
 /// Why a step ended without its result.
@@ -71,6 +110,9 @@ pub struct Failed {
     /// One sentence for people; no secret's value is in it.
     #[serde(default)]
     pub message: String,
+    /// What the scan found, if that is why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scan: Option<Findings>,
 }
 
 /// Who can do something about a failure.
@@ -78,6 +120,8 @@ pub struct Failed {
 pub enum Class {
     /// The spec, a credential or the source: another try gives the same answer until a person changes something.
     User,
+    /// A rule of the spec was broken: the scan, the quality gate.
+    Policy,
     /// The world around the build: tried again as often as the build's `retries` allow.
     Infrastructure,
 }
@@ -157,6 +201,32 @@ reasons! {
     /// The registry serves another digest than was pushed: something else pushes that tag, and another try would only
     /// take it away again.
     DigestMismatch => User,
+    /// Nothing of the wanted paths changed since the base: no failure, but the end of the Build.
+    NothingChanged => User,
+    /// A submodule cannot be had.
+    SubmoduleUnavailable => User,
+    /// The registry does not let a tag be moved.
+    TagImmutable => User,
+    /// A check left no such artifact, or one that is no file or folder of the source.
+    ArtifactMissing => User,
+    /// What a check left is larger than is kept.
+    ArtifactTooLarge => User,
+    /// The image to accept is not in its registry.
+    ImageNotFound => User,
+    /// The scan found what `scan.failOn` names.
+    VulnerableImage => Policy,
+    /// The scan left no report that can be read.
+    ScanInvalid => Infrastructure,
+    /// The quality gate of SonarQube did not pass.
+    QualityGateFailed => Policy,
+    /// SonarQube refuses the token, or does not let it see the project.
+    SonarQubeUnauthorized => User,
+    /// SonarQube could not compute the analysis.
+    SonarQubeAnalysisFailed => User,
+    /// SonarQube does not answer, or answers with an error of its own, or not in time.
+    SonarQubeUnavailable => Infrastructure,
+    /// No space is left where the step writes.
+    DiskFull => Infrastructure,
     /// The pod was asked to stop: cancelled, evicted, or its node is being drained.
     Stopped => Infrastructure,
     /// A file the step needs could not be read or written.
@@ -211,7 +281,8 @@ impl Report {
         match &mut report {
             Report::Cloned(cloned) => cut(&mut cloned.subject, MAX_SUBJECT),
             Report::Failed(failed) => cut(&mut failed.message, MAX_MESSAGE),
-            Report::Pushed(_) => {}
+            Report::Passed(passed) => cut(&mut passed.message, MAX_MESSAGE),
+            Report::Pushed(_) | Report::Saved(_) => {}
         }
         loop {
             let text = serde_json::to_string(&report).unwrap_or_default();
@@ -223,6 +294,8 @@ impl Report {
                 Report::Pushed(pushed) => pushed.tags.pop().is_some(),
                 Report::Cloned(cloned) => halve(&mut cloned.subject) || cloned.branch.take().is_some(),
                 Report::Failed(failed) => halve(&mut failed.message),
+                Report::Passed(passed) => halve(&mut passed.message),
+                Report::Saved(_) => false,
             };
             if !shorter {
                 return String::new();
@@ -255,11 +328,12 @@ mod tests {
             digest: format!("sha256:{}", "a".repeat(64)),
             tags: (0..tags).map(|n| format!("main-{n:07}")).collect(),
             size_bytes: 12,
+            scan: Some(Findings { critical: 1, fixable: 1, ..Findings::default() }),
         })
     }
 
     fn failed(message: &str) -> Report {
-        Report::Failed(Failed { reason: Reason::GitHostUnreachable, message: message.to_owned() })
+        Report::Failed(Failed { reason: Reason::GitHostUnreachable, message: message.to_owned(), scan: None })
     }
 
     #[test]
