@@ -144,7 +144,7 @@ impl Demo<'_> {
         Ok(Row { sent: report.counted().to_string(), failed: report.failed().to_string(), ..row })
     }
 
-    /// Follows a commit until it serves.
+    /// Follows a commit until it serves; `meanwhile` from when its images are built.
     async fn until_live(
         &self,
         pushed: &Pushed,
@@ -158,7 +158,7 @@ impl Demo<'_> {
                     let failure = seen.build.as_ref().and_then(|b| b.status.as_ref()?.failure.clone());
                     bail!("the build failed: {failure:?}");
                 }
-                if seen.phase() == Some(Phase::Succeeded) {
+                if seen.phase().is_some_and(|phase| !matches!(phase, Phase::Pending | Phase::Checking)) {
                     meanwhile().await?;
                 }
                 Ok(seen.is_live(&pushed.commit))
@@ -178,7 +178,7 @@ impl Demo<'_> {
         let blue = self.live_revision().await?;
         let timeline = Timeline::of(self.place, "shop").await;
         let mut load: Option<Running> = None;
-        // The build has ended, so green's pods are about to start: load from here on.
+        // From when the image is built, for a switch may come within two seconds of the end of the build.
         let row = self
             .until_live(&pushed, 600, async || {
                 if load.is_none() {
@@ -188,7 +188,7 @@ impl Demo<'_> {
                 Ok(())
             })
             .await?;
-        let load = load.context("a commit goes live after its build")?;
+        let load = load.context("a commit goes live after its image is built")?;
         self.tell.say("  blue keeps its pods for a while, in case; then it is drained");
         let green = self.live_revision().await?;
         let patched = timeline.moment_of(&green).context("the Service was never seen to select green")?;
