@@ -12,16 +12,20 @@ use switchyard_api::{
 use crate::{label_value, uid};
 
 /// The Build of one commit: complete, so that it never reads the Pipeline it came from.
-pub fn build(pipeline: &Pipeline, name: &str, commit: &CommitId, branch: &str) -> Build {
+///
+/// - `base` is the last commit that was built well; the paths are compared with it.
+pub fn build(pipeline: &Pipeline, name: &str, commit: &CommitId, branch: &str, base: Option<&CommitId>) -> Build {
     let git = &pipeline.spec.source.git;
-    let source = BuildSource {
-        git: GitCommit {
-            url: git.url.clone(),
-            commit: commit.clone(),
-            branch: Some(branch.to_owned()),
-            secret_ref: git.secret_ref.clone(),
-        },
+    let source = GitCommit {
+        url: git.url.clone(),
+        commit: commit.clone(),
+        branch: Some(branch.to_owned()),
+        secret_ref: git.secret_ref.clone(),
+        submodules: git.submodules,
+        base: base.cloned(),
+        paths: git.paths.clone(),
     };
+    let source = BuildSource { git: Some(source), registry: None };
     let owner = pipeline.metadata.name.clone().unwrap_or_default();
     let mut build = Build::new(name, BuildSpec { source, recipe: pipeline.spec.build.clone() });
     build.metadata = ObjectMeta {
