@@ -270,6 +270,9 @@ pub struct Built {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub struct Ended {
     pub succeeded: bool,
+    /// It built nothing, since nothing of the wanted paths changed: neither good nor bad.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub skipped: bool,
     /// Why not, in a sentence.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,

@@ -1,6 +1,7 @@
-//! Commands that no controller will take up, and those that were handled long ago.
+//! Commands: as a controller sees those for its object; and those that no controller will take up, or that were handled
+//! long ago.
 //!
-//! A Command for an object that is there is the business of that object's controller. This is the rest: one whose
+//! A Command for an object that is there is the business of that object's controller. The rest is [`sweep`]'s: one whose
 //! object is gone, or was made anew, is Stale; and the record of what was handled does not grow for ever.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,6 +17,23 @@ pub const GRACE: Duration = Duration::from_secs(10);
 pub const KEPT: Duration = Duration::from_mins(30 * 24 * 60);
 /// The last that many of each target that is there are kept for longer.
 pub const LAST: usize = 50;
+
+/// What a person ordered of one object. `Order` is what its kind can be ordered.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Command<Order> {
+    pub uid: String,
+    pub name: String,
+    pub version: Version,
+    pub order: Order,
+    pub user: String,
+    pub reason: Option<String>,
+}
+impl<Order> Command<Order> {
+    /// What was said as the reason, to be put behind a sentence.
+    pub fn because(&self) -> String {
+        self.reason.as_ref().map(|r| format!(": {r}")).unwrap_or_default()
+    }
+}
 
 /// A Command, and what now has the name of its target.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -108,6 +108,8 @@ pub enum Measured {
         passed: bool,
         said: String,
     },
+    /// What keeps a pod from starting. None: nothing that the cluster tells.
+    Problem(Option<build::Problem>),
 }
 
 /// What the API server said to a write: a fact for the next decision.

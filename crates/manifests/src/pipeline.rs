@@ -7,25 +7,25 @@ use switchyard_api::{
     Build, BuildSpec, CommitId, GROUP, Pipeline, VERSION,
     build::{BuildSource, GitCommit},
     names,
+    pipeline::GitSource,
 };
 
 use crate::{label_value, uid};
 
-/// The Build of one commit: complete, so that it never reads the Pipeline it came from.
-///
-/// - `base` is the last commit that was built well; the paths are compared with it.
+/// The Build of one commit: complete, so that it never reads the Pipeline it came from. `base`: the commit that its paths
+/// are compared with.
 pub fn build(pipeline: &Pipeline, name: &str, commit: &CommitId, branch: &str, base: Option<&CommitId>) -> Build {
-    let git = &pipeline.spec.source.git;
-    let source = GitCommit {
-        url: git.url.clone(),
+    let GitSource { url, reference: _, secret_ref, interval: _, submodules, paths } = &pipeline.spec.source.git;
+    let git = GitCommit {
+        url: url.clone(),
         commit: commit.clone(),
         branch: Some(branch.to_owned()),
-        secret_ref: git.secret_ref.clone(),
-        submodules: git.submodules,
+        secret_ref: secret_ref.clone(),
+        submodules: *submodules,
         base: base.cloned(),
-        paths: git.paths.clone(),
+        paths: paths.clone(),
     };
-    let source = BuildSource { git: Some(source), registry: None };
+    let source = BuildSource { git: Some(git), registry: None };
     let owner = pipeline.metadata.name.clone().unwrap_or_default();
     let mut build = Build::new(name, BuildSpec { source, recipe: pipeline.spec.build.clone() });
     build.metadata = ObjectMeta {

@@ -81,8 +81,8 @@ impl Hands for PipelineHands {
     async fn apply(&self, object: &Pipeline, _: &Observed, action: &Action) -> Result<Vec<Written>, Refusal> {
         let namespace = object.namespace().unwrap_or_default();
         match action {
-            Action::CreateBuild { name, commit, branch } => {
-                let body = bodies::build(object, name, commit, branch);
+            Action::CreateBuild { name, commit, branch, base } => {
+                let body = bodies::build(object, name, commit, branch, base.as_ref());
                 match self.writer.create(&body).await? {
                     Created::New(written) => Ok(vec![written]),
                     Created::Existing(there)
@@ -113,13 +113,14 @@ fn build(build: &Build, pipeline: &Pipeline) -> BuildSeen {
     let status = build.status.clone().unwrap_or_default();
     let owner = build.labels().get(names::LABEL_OWNER_UID);
     let ended = status.memory.finished.map(|_| Ended {
-        succeeded: status.failure.is_none(),
+        succeeded: status.failure.is_none() && !status.memory.skipped,
+        skipped: status.memory.skipped,
         message: status.failure.as_ref().map(|f| format!("{}: {}", f.reason, f.message)),
     });
     BuildSeen {
         uid: build.uid().unwrap_or_default(),
         created: build.creation_timestamp().map_or_else(Timestamp::default, |t| t.0.into()),
-        commit: build.spec.source.git.commit.clone(),
+        commit: build.spec.source.git.as_ref().map(|git| git.commit.clone()),
         conflict: (owner != pipeline.metadata.uid.as_ref()).then(|| "belongs to somebody else: delete it".to_owned()),
         ended,
         version: status.version,

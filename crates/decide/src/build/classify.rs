@@ -1,48 +1,29 @@
-//! Why a step failed, and who can do something about it.
+//! Why a step failed, by what its Job and its containers left.
 
 use switchyard_api::{
     build::{Class, Failure},
     report::{self, Report},
 };
 
-use super::observed::{Container, Job, Step};
+use super::{
+    mask::mask,
+    observed::{Container, ContainerEnd, Job, Problem, Step},
+    reasons::{
+        BASE_IMAGE_UNAVAILABLE, BASE_IMAGE_UNREACHABLE, BUILD_FAILED, CHECK_FAILED, DISK_FULL, DOCKERFILE_INVALID,
+        DOCKERFILE_MISSING, OUT_OF_MEMORY, POD_LOST, REASONS, SCAN_FAILED, SCAN_UNAVAILABLE, STEP_FAILED, TIMEOUT,
+        hint,
+    },
+};
 use crate::words;
 
 /// Containers that run our worker and leave a report.
-const WORKER: [&str; 2] = ["clone", "push"];
+const WORKER: [&str; 8] = ["clone", "fetch", "save", "quality", "login", "pull", "push", "accept"];
+/// What the containers beside a check are called.
+const SERVICE: &str = "service-";
 /// Last lines of a log that are kept, in characters.
 const LOG: usize = 2000;
-
-/// Reasons given here, beside those of a worker's report: what they mean and what to do. The documentation of Build
-/// has the same table.
-pub const REASONS: &[(&str, Class, &str)] = &[
-    (CHECK_FAILED, Class::User, "read the log and mend the source"),
-    (OUT_OF_MEMORY, Class::User, "raise resources.limits.memory of the check, or pod.resources for Kaniko"),
-    (DOCKERFILE_MISSING, Class::User, "check images[].dockerfile.path and context"),
-    (DOCKERFILE_INVALID, Class::User, "correct the Dockerfile"),
-    (BASE_IMAGE_UNAVAILABLE, Class::User, "check the FROM line, and name a pull credential in imagePullSecrets"),
-    (BASE_IMAGE_UNREACHABLE, Class::Infrastructure, "the registry of the base image did not answer"),
-    (BUILD_FAILED, Class::User, "read the log: an instruction of the Dockerfile failed"),
-    (POD_LOST, Class::Infrastructure, "the node took the pod away"),
-    (STEP_FAILED, Class::Infrastructure, "read the log of the pod"),
-    (CHILD_CONFLICT, Class::User, "delete the Job of that name, or make a new Build"),
-    (DIGEST_MISMATCH, Class::User, "somebody else pushed that tag meanwhile"),
-    (TIMEOUT, Class::Timeout, "raise timeout, or find out what waits"),
-    (LOST, Class::Lost, "make a new Build: what this one did is not known any more"),
-];
-pub const CHECK_FAILED: &str = "CheckFailed";
-pub const OUT_OF_MEMORY: &str = "OutOfMemory";
-pub const DOCKERFILE_MISSING: &str = "DockerfileMissing";
-pub const DOCKERFILE_INVALID: &str = "DockerfileInvalid";
-pub const BASE_IMAGE_UNAVAILABLE: &str = "BaseImageUnavailable";
-pub const BASE_IMAGE_UNREACHABLE: &str = "BaseImageUnreachable";
-pub const BUILD_FAILED: &str = "BuildFailed";
-pub const POD_LOST: &str = "PodLost";
-pub const STEP_FAILED: &str = "StepFailed";
-pub const CHILD_CONFLICT: &str = "ChildConflict";
-pub const DIGEST_MISMATCH: &str = "DigestMismatch";
-pub const TIMEOUT: &str = "Timeout";
-pub const LOST: &str = "StatusLost";
+/// From here on an exit code may be a signal's.
+const SIGNAL: i32 = 128;
 
 /// A failure by one of our own reasons.
 pub fn failure(step: &str, reason: &str, message: impl Into<String>, log: Option<String>) -> Failure {
@@ -57,48 +38,68 @@ pub fn failure(step: &str, reason: &str, message: impl Into<String>, log: Option
     }
 }
 
-/// Why this Job failed.
-pub fn classify(step: &Step, job: &Job) -> Failure {
+/// What keeps a pod from starting, as a failure.
+pub fn stuck(step: &Step, problem: &Problem) -> Failure {
+    failure(&step.to_string(), &problem.reason, mask(&problem.message), None)
+}
+
+/// Why this Job failed. `gate`: it is a check by a SonarQube server.
+pub fn classify(step: &Step, job: &Job, gate: bool) -> Failure {
     let ended = job.containers.iter().filter_map(|c| c.ended.as_ref().map(|e| (c, e)));
-    let Some((container, end)) = ended.clone().find(|(_, e)| e.exit_code != 0) else {
+    // A service beside a check is ended with it, by a signal.
+    let first = ended.clone().find(|(c, e)| e.exit_code != 0 && !c.name.starts_with(SERVICE));
+    let late = job.failed.as_ref().is_some_and(|words| words.contains("DeadlineExceeded"));
+    if late && first.is_none_or(|(_, e)| e.exit_code > SIGNAL) {
+        return failure(&step.to_string(), TIMEOUT, "the Job ran longer than the Build's timeout", None);
+    }
+    let Some((container, end)) = first else {
         let words = job.lost.clone().or_else(|| job.failed.clone()).unwrap_or_default();
-        return if words.contains("DeadlineExceeded") {
-            failure(&step.to_string(), TIMEOUT, "the Job ran longer than the Build's timeout", None)
-        } else {
-            failure(&step.to_string(), POD_LOST, format!("the pod ended before its containers did: {words}"), None)
-        };
+        return taken(&step.to_string(), "the pod ended before its containers did", &words);
     };
     let place = format!("{step}: {}", container.name);
     if end.reason == "OOMKilled" {
-        return failure(
-            &place,
-            OUT_OF_MEMORY,
-            format!("container {} used more memory than its limit", container.name),
-            None,
-        );
+        let message = format!("container {} used more memory than its limit", container.name);
+        return failure(&place, OUT_OF_MEMORY, message, None);
     }
-    if let (Some(lost), true) = (&job.lost, end.exit_code > 128) {
-        return failure(&place, POD_LOST, format!("the pod was taken away: {lost}"), None);
+    if let (Some(lost), true) = (&job.lost, end.exit_code > SIGNAL) {
+        return taken(&place, "the pod was taken away", lost);
     }
     if WORKER.contains(&container.name.as_str()) {
         return reported(&place, &end.message);
     }
-    let log = tail(&end.message);
-    match step {
-        Step::Check(name) => {
-            let message = format!("check {name} ended with exit code {}", end.exit_code);
-            failure(&place, CHECK_FAILED, message, log)
-        }
-        Step::Image(name) => {
-            let last = end.message.lines().rev().find(|l| !l.trim().is_empty()).unwrap_or("it left no message");
-            let reason = kaniko(last);
-            if reason == DOCKERFILE_MISSING {
-                let message = format!("image {name}: the source has no file at dockerfile.path");
-                return failure(&place, reason, message, None);
-            }
-            failure(&place, reason, format!("image {name}: {}", last.trim()), log)
-        }
+    if container.name == "scan" {
+        return scan(&place, end);
     }
+    match step {
+        Step::Check(name) => check(name, &place, end, gate),
+        Step::Image(name) => image(name, &place, end),
+    }
+}
+
+/// The pod went, and not by what it ran; `words` are the cluster's.
+fn taken(place: &str, what: &str, words: &str) -> Failure {
+    // The kubelet's words for one that wrote more than it may, and for a node whose disk is full.
+    let disk = ["ephemeral", "EmptyDir volume"].iter().any(|w| words.contains(w));
+    failure(place, if disk { DISK_FULL } else { POD_LOST }, format!("{what}: {words}"), None)
+}
+
+fn check(name: &str, place: &str, end: &ContainerEnd, gate: bool) -> Failure {
+    // The container runtime's words: the command is not in the image, or cannot be run.
+    if end.reason == "StartError" || end.reason == "ContainerCannotRun" {
+        let message = format!("check {name} cannot start: {}", mask(end.message.trim()));
+        return failure(place, CHECK_FAILED, message, None);
+    }
+    let what = if gate { "the scanner of check" } else { "check" };
+    failure(place, CHECK_FAILED, format!("{what} {name} ended with exit code {}", end.exit_code), tail(&end.message))
+}
+
+fn image(name: &str, place: &str, end: &ContainerEnd) -> Failure {
+    let last = end.message.lines().rev().find(|l| !l.trim().is_empty()).unwrap_or("it left no message");
+    let reason = kaniko(last);
+    if reason == DOCKERFILE_MISSING {
+        return failure(place, reason, format!("image {name}: the source has no file at dockerfile.path"), None);
+    }
+    failure(place, reason, format!("image {name}: {}", mask(last.trim())), tail(&end.message))
 }
 
 fn reported(place: &str, message: &str) -> Failure {
@@ -107,14 +108,15 @@ fn reported(place: &str, message: &str) -> Failure {
             step: place.to_owned(),
             class: match failed.reason.class() {
                 report::Class::User => Class::User,
+                report::Class::Policy => Class::Policy,
                 report::Class::Infrastructure => Class::Infrastructure,
             },
             reason: failed.reason.to_string(),
             message: failed.message,
-            hint: None,
+            hint: Some(hint(failed.reason).to_owned()),
             log: None,
         },
-        Ok(Report::Cloned(_) | Report::Pushed(_)) => {
+        Ok(Report::Cloned(_) | Report::Pushed(_) | Report::Saved(_) | Report::Passed(_)) => {
             failure(place, STEP_FAILED, "it reported success and failed", None)
         }
         Err(why) => failure(place, STEP_FAILED, why.to_string(), tail(message)),
@@ -126,25 +128,44 @@ fn reported(place: &str, message: &str) -> Failure {
 /// (whose length pushes the error itself out of the message): its flags are ours, so the Dockerfile is what it misses.
 fn kaniko(last: &str) -> &'static str {
     let has = |words: &[&str]| words.iter().any(|w| last.contains(w));
-    if has(&["failed to execute command"]) {
+    if has(&["no space left on device"]) {
+        DISK_FULL
+    } else if has(&["failed to execute command"]) {
         BUILD_FAILED
     } else if has(&["executor [command] --help", "error resolving dockerfile path"]) {
         DOCKERFILE_MISSING
     } else if has(&["dockerfile parse error", "parsing dockerfile", "unknown instruction"]) {
         DOCKERFILE_INVALID
-    } else if has(&["MANIFEST_UNKNOWN", "NAME_UNKNOWN", "UNAUTHORIZED", "DENIED", "unexpected status code 401"]) {
+    } else if has(&["TOOMANYREQUESTS", "unexpected status code 429", "unexpected status code 5"]) {
+        BASE_IMAGE_UNREACHABLE
+    } else if has(&["MANIFEST_UNKNOWN", "NAME_UNKNOWN", "UNAUTHORIZED", "DENIED", "unexpected status code 40"]) {
         BASE_IMAGE_UNAVAILABLE
-    } else if has(&["dial tcp", "TOOMANYREQUESTS", "unexpected status code 5", "i/o timeout", "no such host"]) {
+    } else if has(&["dial tcp", "i/o timeout", "no such host", "connection refused", "TLS handshake"]) {
         BASE_IMAGE_UNREACHABLE
     } else {
         BUILD_FAILED
     }
 }
 
+/// Trivy ends like any program when it finds something (the verdict is not its own here): if it fails, it could not scan.
+fn scan(place: &str, end: &ContainerEnd) -> Failure {
+    let last = end.message.lines().rev().find(|l| !l.trim().is_empty()).unwrap_or("it left no message");
+    let has = |words: &[&str]| words.iter().any(|w| end.message.contains(w));
+    let reason = if has(&["no space left on device"]) {
+        DISK_FULL
+    } else if has(&["DB error", "OCI artifact error", "OCI repository error", "dial tcp", "TOOMANYREQUESTS"]) {
+        SCAN_UNAVAILABLE
+    } else {
+        SCAN_FAILED
+    };
+    failure(place, reason, format!("Trivy: {}", mask(last.trim())), tail(&end.message))
+}
+
+/// The last lines, without what looks like a secret.
 fn tail(log: &str) -> Option<String> {
-    let log = log.trim();
-    let skip = log.chars().count().saturating_sub(LOG);
-    (!log.is_empty()).then(|| log.chars().skip(skip).collect())
+    let masked = mask(log.trim());
+    let skip = masked.chars().count().saturating_sub(LOG);
+    (!masked.is_empty()).then(|| masked.chars().skip(skip).collect())
 }
 
 /// The report of a worker's container that ended well.
@@ -152,4 +173,14 @@ pub fn report_of(job: &Job, container: &str) -> Option<Report> {
     let ended = |c: &&Container| c.name == container && c.ended.as_ref().is_some_and(|e| e.exit_code == 0);
     let found = job.containers.iter().find(ended)?;
     Report::parse(&found.ended.as_ref()?.message).ok()
+}
+
+/// What a worker's container says why it failed.
+pub fn complaint_of(job: &Job) -> Option<report::Failed> {
+    let ours = |c: &&Container| WORKER.contains(&c.name.as_str());
+    let failed = |c: &Container| c.ended.as_ref().filter(|e| e.exit_code != 0).map(|e| Report::parse(&e.message));
+    job.containers.iter().filter(ours).filter_map(failed).find_map(|report| match report {
+        Ok(Report::Failed(failed)) => Some(failed),
+        Ok(Report::Cloned(_) | Report::Pushed(_) | Report::Saved(_) | Report::Passed(_)) | Err(_) => None,
+    })
 }

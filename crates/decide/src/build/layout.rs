@@ -1,12 +1,14 @@
 //! What should exist, for each stage.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use switchyard_api::build::Memory;
+use switchyard_api::build::{Failure, Memory};
 
 use super::{
-    Stage,
+    Action, Stage,
+    commands::answers,
     observed::{BuildResult, Observed, Step},
+    status::open,
 };
 
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -14,38 +16,51 @@ pub struct Layout {
     pub mark_started: bool,
     /// Step attempts that are to have a Job.
     pub run: BTreeSet<(Step, i32)>,
-    /// Unfinished Jobs are to go.
-    pub stop: bool,
+    /// Jobs of attempts before these are to end; of steps that are not here, all.
+    pub keep: BTreeMap<Step, i32>,
+    pub answers: Vec<Action>,
     pub result: Option<BuildResult>,
 }
 
 pub fn layout(stage: &Stage, seen: &Observed, memory: &Memory) -> Layout {
-    let due = |step: &Step| {
-        let attempt = memory.attempts.get(&step.to_string());
-        attempt.and_then(|a| a.not_before).is_none_or(|t| t <= seen.now)
-    };
-    let jobs =
-        |steps: Vec<Step>| steps.into_iter().filter(due).map(|s| (s.clone(), Observed::attempt(memory, &s))).collect();
-    let running = |run| Layout { mark_started: true, run, ..Layout::default() };
     match stage {
-        Stage::Starting => Layout::default(),
-        Stage::Checking => running(jobs(
-            seen.order.checks().filter(|s| matches!(s, Step::Check(n) if !memory.passed.contains(n))).collect(),
-        )),
-        Stage::Building => running(jobs(
-            seen.order.images().filter(|s| matches!(s, Step::Image(n) if !memory.pushed.contains_key(n))).collect(),
-        )),
-        Stage::Verifying => running(BTreeSet::new()),
-        Stage::Succeeded | Stage::Failed => Layout {
-            stop: true,
-            result: memory.finished.map(|finished| BuildResult {
-                started: memory.started,
-                finished,
-                version: memory.version.clone(),
-                images: memory.pushed.values().filter(|i| memory.served.contains(&i.name)).cloned().collect(),
-                failure: memory.failure.clone().map(|f| switchyard_api::build::Failure { log: None, ..f }),
-            }),
+        Stage::Starting => Layout { keep: attempts(seen, memory), ..Layout::default() },
+        Stage::Checking | Stage::Building | Stage::Verifying => Layout {
+            mark_started: true,
+            run: open(seen, memory)
+                .into_iter()
+                .filter(|s| due(seen, memory, s))
+                .map(|s| (s.clone(), Observed::attempt(memory, &s)))
+                .collect(),
+            keep: attempts(seen, memory),
             ..Layout::default()
         },
+        Stage::Succeeded | Stage::Skipped | Stage::Failed | Stage::Cancelled => {
+            Layout { answers: answers(seen, memory), result: result(memory), ..Layout::default() }
+        }
     }
+}
+
+/// The attempt that each step is at.
+fn attempts(seen: &Observed, memory: &Memory) -> BTreeMap<Step, i32> {
+    seen.order.steps().map(|step| (step.clone(), Observed::attempt(memory, &step))).collect()
+}
+
+/// Its turn has come: its pause is over, and no Job of an earlier attempt is left.
+fn due(seen: &Observed, memory: &Memory, step: &Step) -> bool {
+    let attempt = memory.attempts.get(&step.to_string());
+    let rested = attempt.and_then(|a| a.not_before).is_none_or(|t| t <= seen.now);
+    rested && !seen.lingers(memory, step)
+}
+
+fn result(memory: &Memory) -> Option<BuildResult> {
+    Some(BuildResult {
+        started: memory.started,
+        finished: memory.finished?,
+        version: memory.version.clone(),
+        images: memory.pushed.values().filter(|i| memory.served.contains(&i.name)).cloned().collect(),
+        scans: memory.scans.values().cloned().collect(),
+        skipped: memory.skipped,
+        failure: memory.failure.clone().map(|f| Failure { log: None, ..f }),
+    })
 }

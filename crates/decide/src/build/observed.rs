@@ -4,12 +4,12 @@ use std::{collections::BTreeMap, fmt};
 
 use serde::{Deserialize, Serialize};
 use switchyard_api::{
-    CommitId, Duration, Timestamp,
-    build::{BuildSpec, BuiltImage, Failure, Memory},
+    CommitId, Digest, Duration, Timestamp,
+    build::{BuildSpec, BuiltImage, Failure, Memory, ScanStatus},
 };
 
 use super::{Action, Question};
-use crate::{Answer, Refusal, Version, pairs};
+use crate::{Answer, Measured, Mistake, Refusal, Version, pairs};
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Observed {
@@ -23,26 +23,62 @@ pub struct Observed {
     pub marked_started: bool,
     /// The annotation that says how it ended.
     pub marked_result: Option<BuildResult>,
-    /// By step and attempt.
+    /// By step and attempt: of every attempt that `retries` allow, since a lost status forgets which were made.
     #[serde(with = "pairs")]
     pub jobs: BTreeMap<(Step, i32), Job>,
+    /// Those that name this Build's uid and were not answered yet, in the order they were given.
+    pub commands: Vec<Command>,
     #[serde(with = "pairs")]
     pub answers: BTreeMap<Question, Answer>,
     /// How the last round ended.
     pub refused: Option<(Action, Refusal)>,
 }
 
-/// The spec, as far as decisions need it. The API server refuses what cannot be parsed.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Order {
-    pub commit: CommitId,
-    pub checks: Vec<String>,
-    pub images: Vec<ImageOrder>,
-    pub timeout: Duration,
-    pub retries: i32,
+/// What a person ordered.
+pub type Command = crate::command::Command<CommandOrder>;
+
+/// What is ordered of a Build.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum CommandOrder {
+    Cancel,
 }
 
+/// The spec, as far as decisions need it, and what the installation adds to it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Order {
+    pub source: Source,
+    pub checks: Vec<CheckOrder>,
+    /// Those to build; of an image that another CI built, that one.
+    pub images: Vec<ImageOrder>,
+    /// An image counts only once the scan let it pass.
+    pub scanned: bool,
+    pub timeout: Duration,
+    pub retries: i32,
+    /// Where the log of a container is once its pod is gone: with `{namespace}`, `{pod}` and `{container}`.
+    pub log_url: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Source {
+    Commit(CommitId),
+    /// It is in its registry already, and is scanned and accepted.
+    Image {
+        digest: Digest,
+    },
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckOrder {
+    pub name: String,
+    /// Checks that pass before it starts.
+    pub after: Vec<String>,
+    /// It leaves artifacts for others.
+    pub keeps: bool,
+    /// Its verdict is the quality gate of a SonarQube server.
+    pub gate: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ImageOrder {
     pub name: String,
     pub repository: String,
@@ -51,25 +87,64 @@ pub struct ImageOrder {
 }
 
 impl Order {
-    pub fn parse(spec: &BuildSpec) -> Self {
+    /// `scans`: the installation has a scan for Builds that name none. The API server refuses what is a mistake here.
+    pub fn parse(spec: &BuildSpec, scans: bool, log_url: Option<&str>) -> Result<Self, Mistake> {
+        let check = |c: &switchyard_api::build::Check| CheckOrder {
+            name: c.name.clone(),
+            after: c.after.clone(),
+            keeps: !c.artifacts.is_empty(),
+            gate: c.sonar_qube.is_some(),
+        };
         let image = |i: &switchyard_api::build::Image| ImageOrder {
             name: i.name.clone(),
             repository: i.repository.clone(),
             secret: i.secret_ref.as_ref().map(|s| s.name.clone()),
         };
-        Self {
-            commit: spec.source.git.commit.clone(),
-            checks: spec.recipe.checks.iter().map(|c| c.name.clone()).collect(),
-            images: spec.recipe.images.iter().map(image).collect(),
+        let (source, images) = match (&spec.source.git, &spec.source.registry) {
+            (Some(git), None) => (Source::Commit(git.commit.clone()), spec.recipe.images.iter().map(image).collect()),
+            (None, Some(there)) => {
+                let secret = there.secret_ref.as_ref().map(|s| s.name.clone());
+                let image = ImageOrder { name: there.name.clone(), repository: there.repository.clone(), secret };
+                (Source::Image { digest: there.digest.clone() }, vec![image])
+            }
+            (git, _) => {
+                return Err(Mistake {
+                    field: "source".to_owned(),
+                    value: if git.is_some() { "git and registry" } else { "" }.to_owned(),
+                    fix: "name exactly one of git and registry".to_owned(),
+                });
+            }
+        };
+        Ok(Self {
+            source,
+            checks: spec.recipe.checks.iter().map(check).collect(),
+            images,
+            scanned: spec.recipe.scan.is_some() || scans,
             timeout: spec.recipe.timeout,
             retries: spec.recipe.retries,
-        }
+            log_url: log_url.filter(|t| !t.is_empty()).map(str::to_owned),
+        })
     }
     pub fn checks(&self) -> impl Iterator<Item = Step> {
-        self.checks.iter().map(|name| Step::Check(name.clone()))
+        self.checks.iter().map(|check| Step::Check(check.name.clone()))
     }
+    /// The images that have a Job: one that is accepted without a scan has none.
     pub fn images(&self) -> impl Iterator<Item = Step> {
-        self.images.iter().map(|image| Step::Image(image.name.clone()))
+        let work = match &self.source {
+            Source::Commit(_) => true,
+            Source::Image { .. } => self.scanned,
+        };
+        self.images.iter().filter(move |_| work).map(|image| Step::Image(image.name.clone()))
+    }
+    /// Everything that has a Job.
+    pub fn steps(&self) -> impl Iterator<Item = Step> {
+        self.checks().chain(self.images())
+    }
+    pub fn commit(&self) -> Option<&CommitId> {
+        match &self.source {
+            Source::Commit(commit) => Some(commit),
+            Source::Image { .. } => None,
+        }
     }
 }
 
@@ -90,7 +165,9 @@ impl fmt::Display for Step {
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Job {
+    pub name: String,
     pub uid: String,
+    pub created: Timestamp,
     /// Who it belongs to if not to this Build.
     pub conflict: Option<String>,
     /// Ended, and well.
@@ -102,16 +179,36 @@ pub struct Job {
     pub pod_ended: bool,
     /// Why the pod was taken away: evicted, preempted, its node lost.
     pub lost: Option<String>,
-    /// Why it cannot start, in the cluster's words.
-    pub problem: Option<String>,
+    /// Why it cannot start, as its pod's status tells.
+    pub problem: Option<Problem>,
     /// In the order they run.
     pub containers: Vec<Container>,
+}
+impl Job {
+    /// Nothing of it will run any more.
+    pub fn ended(&self) -> bool {
+        self.succeeded || self.failed.is_some()
+    }
+    /// Something of it ran.
+    pub fn began(&self) -> bool {
+        self.containers.iter().any(|c| c.running || c.ended.is_some())
+    }
+}
+
+/// Why a pod does not start: one of the reasons in [`super::REASONS`], and the cluster's words.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Problem {
+    pub reason: String,
+    pub message: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Container {
     pub name: String,
     pub running: bool,
+    /// By the kubelet's clock.
+    pub started: Option<Timestamp>,
+    pub finished: Option<Timestamp>,
     pub ended: Option<ContainerEnd>,
 }
 
@@ -131,6 +228,10 @@ pub struct BuildResult {
     pub finished: Timestamp,
     pub version: Option<String>,
     pub images: Vec<BuiltImage>,
+    #[serde(default)]
+    pub scans: Vec<ScanStatus>,
+    #[serde(default)]
+    pub skipped: bool,
     pub failure: Option<Failure>,
 }
 
@@ -142,7 +243,13 @@ impl Observed {
     pub fn job(&self, memory: &Memory, step: &Step) -> Option<&Job> {
         self.jobs.get(&(step.clone(), Self::attempt(memory, step)))
     }
-    pub fn question(&self, pushed: &BuiltImage) -> Question {
+    /// A Job of another attempt at this step has not ended yet.
+    pub fn lingers(&self, memory: &Memory, step: &Step) -> bool {
+        let attempt = Self::attempt(memory, step);
+        self.jobs.iter().any(|((s, n), job)| s == step && *n != attempt && job.conflict.is_none() && !job.ended())
+    }
+    /// What the registry is asked about an image.
+    pub fn serves(&self, pushed: &BuiltImage) -> Question {
         let order = self.order.images.iter().find(|i| i.name == pushed.name);
         Question::Serves {
             image: pushed.name.clone(),
@@ -151,5 +258,19 @@ impl Observed {
             digest: pushed.digest.clone(),
             secret: order.and_then(|i| i.secret.clone()),
         }
+    }
+    /// What the cluster is asked about a Job that does not start.
+    pub fn why(job: &Job) -> Question {
+        Question::Why { job: job.name.clone(), uid: job.uid.clone(), pod: job.pod.clone() }
+    }
+    /// What keeps this Job from starting, by its pod's status or by what the cluster answered.
+    pub fn problem<'a>(&'a self, job: &'a Job) -> Option<&'a Problem> {
+        if job.ended() {
+            return None;
+        }
+        job.problem.as_ref().or_else(|| match self.answers.get(&Self::why(job)).filter(|_| !job.began()) {
+            Some(Answer::Known { value: Measured::Problem(problem), .. }) => problem.as_ref(),
+            Some(Answer::Known { .. } | Answer::Unreachable { .. }) | None => None,
+        })
     }
 }

@@ -8,6 +8,7 @@ pub fn diff(seen: &Observed, layout: &Layout) -> Vec<Action> {
         name: b.build.clone(),
         commit: b.commit.clone(),
         branch: b.branch.clone(),
+        base: layout.base.clone(),
     });
     let delete = layout.surplus.iter().map(|(name, uid)| Action::DeleteBuild { name: name.clone(), uid: uid.clone() });
     create.chain(delete).collect()

@@ -44,14 +44,17 @@ fn built(seen: &Observed, memory: &mut Memory) {
         && let Some(build) = seen.builds.get(&built.build)
     {
         built.ended = match &build.conflict {
-            Some(owner) => Some(Ended { succeeded: false, message: Some(format!("Build {} {owner}", built.build)) }),
+            Some(owner) => {
+                let message = Some(format!("Build {} {owner}", built.build));
+                Some(Ended { succeeded: false, skipped: false, message })
+            }
             None => build.ended.clone(),
         };
         if built.ended.as_ref().is_some_and(|e| e.succeeded) {
             memory.candidates.retain(|c| c.build != built.build);
             memory.candidates.push(Candidate {
                 build: built.build.clone(),
-                commit: build.commit.clone(),
+                commit: built.commit.clone(),
                 version: build.version.clone(),
                 images: build.images.clone(),
             });
@@ -67,7 +70,7 @@ fn built(seen: &Observed, memory: &mut Memory) {
             commit: head.commit.clone(),
             branch: head.branch.clone(),
             build: names::child(&[pipeline, head.commit.short(), "1"]),
-            ended: known.map(|_| Ended { succeeded: true, message: None }),
+            ended: known.map(|_| Ended { succeeded: true, skipped: false, message: None }),
         });
         if let Some(known) = known.cloned() {
             memory.candidates.retain(|c| c.build != known.build);

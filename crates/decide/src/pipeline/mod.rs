@@ -36,12 +36,11 @@ pub enum Action {
         name: String,
         commit: CommitId,
         branch: String,
+        /// The last commit that was built well, where only some paths are wanted.
+        base: Option<CommitId>,
     },
     /// Beyond the retention limits.
-    DeleteBuild {
-        name: String,
-        uid: String,
-    },
+    DeleteBuild { name: String, uid: String },
 }
 
 #[derive(Debug, PartialEq, Eq)]

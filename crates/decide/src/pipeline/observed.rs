@@ -36,6 +36,8 @@ pub struct Order {
     pub branch: Option<String>,
     pub secret: Option<String>,
     pub interval: Duration,
+    /// Only a change of some paths is wanted.
+    pub paths: bool,
     pub environments: Vec<EnvironmentOrder>,
     pub succeeded_limit: i32,
     pub failed_limit: i32,
@@ -72,6 +74,7 @@ impl Order {
             branch: git.reference.as_ref().map(|r| r.branch.clone()),
             secret: git.secret_ref.as_ref().map(|s| s.name.clone()),
             interval: git.interval,
+            paths: !git.paths.is_empty(),
             environments,
             succeeded_limit: spec.retention.succeeded_limit,
             failed_limit: spec.retention.failed_limit,
@@ -87,7 +90,8 @@ impl Order {
 pub struct BuildSeen {
     pub uid: String,
     pub created: Timestamp,
-    pub commit: CommitId,
+    /// None: of an image that another CI built, so it was not made by a Pipeline.
+    pub commit: Option<CommitId>,
     /// Who it belongs to if not to this Pipeline.
     pub conflict: Option<String>,
     pub ended: Option<Ended>,

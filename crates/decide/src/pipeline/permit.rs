@@ -9,8 +9,10 @@ pub fn permit(seen: &Observed, action: &Action) -> Result<(), Veto> {
         Action::CreateBuild { name, commit, .. } => {
             let remembered = seen.memory.built.as_ref().is_some_and(|b| b.build == *name && b.commit == *commit);
             veto(!remembered, "a Build that is not remembered could be made twice")?;
-            let running =
-                seen.builds.values().any(|b| b.commit == *commit && b.conflict.is_none() && b.ended.is_none());
+            let running = seen
+                .builds
+                .values()
+                .any(|b| b.commit.as_ref() == Some(commit) && b.conflict.is_none() && b.ended.is_none());
             veto(running, "a commit would be built twice at once")
         }
         Action::DeleteBuild { name, .. } => {

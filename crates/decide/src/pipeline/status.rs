@@ -106,7 +106,7 @@ fn waiting(stage: &Stage, seen: &Observed, memory: &Memory, environments: &[Envi
                 let what = seen.builds.get(&built.build).and_then(|b| b.waiting.clone());
                 sentences.push(format!("Build {}{}", built.build, what.map(|w| format!(": {w}")).unwrap_or_default()));
             }
-            Some(ended) if !ended.succeeded => {
+            Some(ended) if !ended.succeeded && !ended.skipped => {
                 let why = ended.message.clone().unwrap_or_default();
                 sentences.push(format!("a new commit: Build {} failed, {why}", built.build));
             }
@@ -141,6 +141,9 @@ fn conditions(stage: &Stage, seen: &Observed, memory: &Memory, environments: &[E
         None => (State::Unknown, reason::NOT_OBSERVED, "no commit was seen yet".to_owned()),
         Some((b, None)) => (State::False, reason::BUILDING, format!("Build {} is running", b.build)),
         Some((b, Some(e))) if e.succeeded => (State::True, reason::SUCCEEDED, format!("Build {} succeeded", b.build)),
+        Some((b, Some(e))) if e.skipped => {
+            (State::True, "Skipped", format!("Build {}: nothing of source.git.paths changed", b.build))
+        }
         Some((b, Some(e))) => (
             State::False,
             reason::BUILD_FAILED,
@@ -189,6 +192,7 @@ pub fn events(before: &PipelineStatus, after: &PipelineStatus) -> Vec<Event> {
         match &built.ended {
             None => events.push(Event::normal("BuildStarted", format!("Build {}", built.build))),
             Some(e) if e.succeeded => events.push(Event::normal("BuildSucceeded", format!("Build {}", built.build))),
+            Some(e) if e.skipped => events.push(Event::normal("BuildSkipped", format!("Build {}", built.build))),
             Some(e) => {
                 let why = e.message.clone().unwrap_or_default();
                 events.push(Event::warning("BuildFailed", format!("Build {}: {why}", built.build)));

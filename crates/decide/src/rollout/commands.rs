@@ -96,11 +96,6 @@ fn promoted(command: &Command, revision: Revision) -> Promoted {
     Promoted { revision, by: command.user.clone(), reason: command.reason.clone() }
 }
 
-/// What a person said, to be put behind a sentence.
-fn because(command: &Command) -> String {
-    command.reason.as_ref().map(|r| format!(": {r}")).unwrap_or_default()
-}
-
 fn abort(seen: &Observed, memory: &mut Memory, command: &Command, revision: Revision) -> Handled {
     let record = seen.record();
     if memory.confirmed.is_some_and(|c| c.revision == revision) {
@@ -118,7 +113,7 @@ fn abort(seen: &Observed, memory: &mut Memory, command: &Command, revision: Revi
     if !under_way {
         return stale(format!("{revision} is not on its way to live"));
     }
-    let message = format!("aborted by {}{}", command.user, because(command));
+    let message = format!("aborted by {}{}", command.user, command.because());
     fail(seen, memory, revision, reason::ABORTED, message, Some(&command.user));
     Handled { fences: vec![revision], ..done(format!("{revision} is given up")) }
 }
@@ -162,7 +157,7 @@ fn roll_back(seen: &Observed, memory: &mut Memory, command: &Command, revision: 
     memory.promoted = None;
     for left in &left {
         if !bad(memory, &record, *left) {
-            let message = format!("{} went back to {revision}{}", command.user, because(command));
+            let message = format!("{} went back to {revision}{}", command.user, command.because());
             fail(seen, memory, *left, reason::ROLLED_BACK, message, Some(&command.user));
         }
     }

@@ -185,15 +185,7 @@ pub struct Preview {
 }
 
 /// What a person ordered.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct Command {
-    pub uid: String,
-    pub name: String,
-    pub version: Version,
-    pub order: CommandOrder,
-    pub user: String,
-    pub reason: Option<String>,
-}
+pub type Command = crate::command::Command<CommandOrder>;
 
 /// What is ordered of a Rollout, and of which revision.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
