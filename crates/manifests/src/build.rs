@@ -12,7 +12,7 @@
 //! | `check`     | scanner    | of SonarQube                      | `/src`, `/scanner`                         |
 //! | `save`      | worker     | to push the first image           | `/src` read-only                           |
 //! | `quality`   | worker     | of SonarQube                      | `/scanner` read-only                       |
-//! | `login`     | worker     | to pull base images, of the cache | what Kaniko reads them from                |
+//! | `login`     | worker     | to pull base images, of the cache | where it makes one file of them            |
 //! | `build`     | Kaniko     | to pull base images, of the cache | `/src` read-only, `/out`                   |
 //! | `scan`      | Trivy      |                                   | `/out` read-only, `/scan`                  |
 //! | `sbom`      | Trivy      |                                   | `/scan`                                    |
@@ -21,12 +21,13 @@
 //! | `accept`    | worker     | of the registry                   | `/scan` read-only                          |
 //!
 //! A line of a Dockerfile reads whatever Kaniko can, hence the container of its own that pushes. `scan` has `/src`
-//! read-only too where the spec names an ignore file in it.
+//! read-only too where the spec names an ignore file in it, and the credential to pull where its database is a mirror.
 
 mod check;
 mod container;
 mod image;
 mod pod;
+mod pull;
 mod scan;
 mod source;
 
@@ -40,8 +41,9 @@ use switchyard_api::{
 };
 
 use self::{
-    container::{Container, WORKER},
+    container::WORKER,
     pod::{job, pod},
+    pull::PullCredential,
     source::{Sharing, clone},
 };
 use crate::Settings;
@@ -110,10 +112,11 @@ pub fn image_job(build: &Build, image: &Image, attempt: i32, settings: &Settings
     const ROOT: i64 = 0;
     let git = build.spec.source.git.as_ref()?;
     let mut init_containers = vec![clone(build, git, settings, Sharing::Read)];
-    init_containers.extend(image::login(build, image, settings));
-    init_containers.push(image::kaniko(build, image, settings));
+    let pull = PullCredential::of(build, image.cache.as_ref());
+    init_containers.extend(pull.login(settings));
+    init_containers.push(image::kaniko(build, image, &pull, settings));
     if let Some(scan) = scan::wanted(build, settings) {
-        init_containers.extend([scan::trivy(build, scan, ROOT, settings), scan::sbom(ROOT, settings)]);
+        init_containers.extend([scan::trivy(build, scan, &pull, ROOT, settings), scan::sbom(ROOT, settings)]);
     }
     let pod = pod(build, settings, Sharing::Read, &init_containers, &image::push(build, image, settings));
     Some(job(build, Step::Image(&image.name), attempt, &pod))
@@ -123,8 +126,11 @@ pub fn image_job(build: &Build, image: &Image, attempt: i32, settings: &Settings
 pub fn accept_job(build: &Build, attempt: i32, settings: &Settings) -> Option<Value> {
     let image = build.spec.source.registry.as_ref()?;
     let scan = scan::wanted(build, settings)?;
-    let init_containers: [Container; 3] =
-        [scan::pull(image, settings), scan::trivy(build, scan, WORKER, settings), scan::sbom(WORKER, settings)];
+    let credential = PullCredential::of(build, None);
+    let mut init_containers = vec![scan::pull(image, settings)];
+    init_containers.extend(credential.login(settings).filter(|_| scan::mirrored(settings)));
+    let trivy = scan::trivy(build, scan, &credential, WORKER, settings);
+    init_containers.extend([trivy, scan::sbom(WORKER, settings)]);
     let pod = pod(build, settings, Sharing::Read, &init_containers, &scan::accept(image, scan, settings));
     Some(job(build, Step::Image(&image.name), attempt, &pod))
 }

@@ -43,14 +43,14 @@ const HELD: [(&str, &[&str]); 6] = [
             "quality: scanner sonarqube-token | | sonar",
         ],
     ),
-    ("image-job", &["clone: +src +steps +tmp | | ", "build: src +out | DOCKER_CONFIG | ", "push: out steps | | "]),
+    ("image-job", &["clone: +src +steps +tmp | | ", "build: src +out | | ", "push: out steps | | "]),
     (
         "image-job-full",
         &[
             "clone: +src +steps +tmp git-credential | | shop-git",
             "login: registry-credentials +pull | | base-images more-base-images shop-cache",
             "build: src +out pull | DOCKER_CONFIG | ",
-            "scan: out +scan +trivy src | TMPDIR | ",
+            "scan: out +scan +trivy src | | ",
             "sbom: +scan | | ",
             "push: push-credential out steps scan | | shop-registry",
         ],
@@ -59,7 +59,7 @@ const HELD: [(&str, &[&str]); 6] = [
         "accept-job",
         &[
             "pull: registry-credential +out | | shop-registry",
-            "scan: out +scan +trivy | TMPDIR | ",
+            "scan: out +scan +trivy pull-credential | DOCKER_CONFIG | base-images",
             "sbom: +scan | | ",
             "accept: registry-credential scan | | shop-registry",
         ],
@@ -222,7 +222,7 @@ fn one_credential_is_mounted_and_several_are_made_one() {
         let lines = held(&build::image_job(&build, &build.spec.recipe.images[0], 1, &settings()).unwrap());
         lines.into_iter().filter(|l| l.starts_with("login") || l.starts_with("build")).collect::<Vec<_>>()
     };
-    assert_eq!(held(&[], None), ["build: src +out | DOCKER_CONFIG | "]);
+    assert_eq!(held(&[], None), ["build: src +out | | "]);
     assert_eq!(held(&["base"], None), ["build: src +out pull-credential | DOCKER_CONFIG | base"]);
     assert_eq!(held(&[], Some("cache")), ["build: src +out pull-credential | DOCKER_CONFIG | cache"]);
     assert_eq!(held(&["one"], Some("one")), ["build: src +out pull-credential | DOCKER_CONFIG | one"]);

@@ -134,6 +134,15 @@ impl Container {
         self
     }
 
+    /// Adds to its environment.
+    pub fn environment(mut self, variables: &Value) -> Self {
+        let more = variables.as_array().into_iter().flatten().cloned();
+        let all: Vec<Value> =
+            self.body.get("env").and_then(Value::as_array).into_iter().flatten().cloned().chain(more).collect();
+        set_unless_empty(&mut self.body, "env", Value::Array(all));
+        self
+    }
+
     /// Mounts a volume to write into.
     pub fn writes(mut self, volume: &Volume, path: &str) -> Self {
         self.mounts.push(json!({"name": volume.name, "mountPath": path}));

@@ -3,11 +3,12 @@
 use serde_json::json;
 use switchyard_api::{
     Build,
-    build::{Dockerfile, Image, LayerCache, SecretRef},
+    build::{Dockerfile, Image, LayerCache},
 };
 
 use super::{
     container::{Container, Volume, literal, option},
+    pull::PullCredential,
     scan::{self, SCAN},
     source::{SOURCE, STEPS, of_registry, source, steps},
 };
@@ -15,47 +16,18 @@ use crate::Settings;
 
 /// Where the image is, as an OCI layout.
 pub const LAYOUT: &str = "/out";
-/// Where Kaniko looks for credentials.
+/// Where Kaniko looks for credentials: what it holds, each line of the Dockerfile can read.
 const KANIKO_DOCKER_CONFIG: &str = "/kaniko/.docker";
-const REGISTRIES: &str = "/credentials/registries";
 
 pub fn layout() -> Volume {
     Volume::scratch("out")
-}
-
-/// What Kaniko holds, and so each line of the Dockerfile: what pulls base images, in the order listed, and what keeps
-/// layers. Never what pushes the image.
-fn credentials<'a>(build: &'a Build, image: &'a Image) -> Vec<&'a SecretRef> {
-    let mut all: Vec<&SecretRef> = vec![];
-    let cache = image.cache.as_ref().and_then(|cache| cache.secret_ref.as_ref());
-    for secret in build.spec.recipe.image_pull_secrets.iter().chain(cache) {
-        if !all.contains(&secret) {
-            all.push(secret);
-        }
-    }
-    all
-}
-
-/// Makes one file of several credentials, since Kaniko reads one. None: there are not several.
-pub fn login(build: &Build, image: &Image, settings: &Settings) -> Option<Container> {
-    let secrets = credentials(build, image);
-    if secrets.len() < 2 {
-        return None;
-    }
-    let mut args = vec!["login".to_owned()];
-    args.extend((0..secrets.len()).map(|index| option("--from", &format!("{REGISTRIES}/{index}.json"))));
-    args.push(option("--into", KANIKO_DOCKER_CONFIG));
-    let container = Container::worker("login", settings, &args)
-        .reads(&Volume::registries("registry-credentials", &secrets), REGISTRIES)
-        .writes(&Volume::memory("pull"), KANIKO_DOCKER_CONFIG);
-    Some(container)
 }
 
 /// Kaniko's executor: builds into `/out` and can push nowhere but to a cache of its own.
 ///
 /// It unpacks base images over its own root with their owners and modes: hence uid 0 and these capabilities, which the
 /// Pod Security level `baseline` admits.
-pub fn kaniko(build: &Build, image: &Image, settings: &Settings) -> Container {
+pub fn kaniko(build: &Build, image: &Image, pull: &PullCredential<'_>, settings: &Settings) -> Container {
     let Dockerfile { path, context, target, args } = &image.dockerfile;
     let context = if context == "." { SOURCE.to_owned() } else { format!("{SOURCE}/{context}") };
     let mut arguments = vec![
@@ -77,7 +49,6 @@ pub fn kaniko(build: &Build, image: &Image, settings: &Settings) -> Container {
     arguments.extend(settings.insecure_registries.iter().map(|host| option("--insecure-registry", host)));
     let container = Container::new("build", &settings.kaniko_image)
         .with("args", json!(arguments))
-        .with("env", json!([{"name": "DOCKER_CONFIG", "value": KANIKO_DOCKER_CONFIG}]))
         .with(
             "securityContext",
             json!({
@@ -93,11 +64,7 @@ pub fn kaniko(build: &Build, image: &Image, settings: &Settings) -> Container {
         .with("resources", json!(build.spec.recipe.pod.resources))
         .reads(&source(), SOURCE)
         .writes(&layout(), LAYOUT);
-    match credentials(build, image).as_slice() {
-        [] => container,
-        [one] => container.reads(&Volume::registry("pull-credential", one, "config.json"), KANIKO_DOCKER_CONFIG),
-        [..] => container.reads(&Volume::memory("pull"), KANIKO_DOCKER_CONFIG),
-    }
+    pull.give(container, KANIKO_DOCKER_CONFIG)
 }
 
 /// Where layers are kept is said, or Kaniko would refuse: it pushes no image whose repository it could use. `--no-push`

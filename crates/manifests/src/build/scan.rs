@@ -1,5 +1,7 @@
-//! Has Trivy look into an image, and has our worker judge what it found: what Trivy is told, it cannot be told otherwise
-//! by the source or by the image.
+//! Has Trivy look into an image, and has our worker judge what it found.
+//!
+//! Trivy takes `trivy.yaml` and `.trivyignore` from where it runs, so it runs where no stranger writes, and is told of
+//! files that say nothing.
 
 use serde_json::json;
 use switchyard_api::{
@@ -10,14 +12,15 @@ use switchyard_api::{
 use super::{
     container::{Container, Volume, option},
     image::{LAYOUT, layout},
+    pod::seconds,
+    pull::PullCredential,
     source::{SOURCE, of_registry, source},
 };
 use crate::Settings;
 
 /// Where the report and the list of what is in the image are. In no container that runs what a user wrote.
 pub const SCAN: &str = "/scan";
-/// Where Trivy unpacks its database, and keeps what it works on.
-const TRIVY: &str = "/trivy";
+const CREDENTIAL: &str = "/credentials/docker";
 
 pub fn reports() -> Volume {
     Volume::scratch("scan")
@@ -28,48 +31,68 @@ pub fn wanted<'a>(build: &'a Build, settings: &'a Settings) -> Option<&'a Scan> 
     build.spec.recipe.scan.as_ref().or(settings.default_scan.as_ref())
 }
 
+/// Its database comes from where the installation says, which may want a credential.
+pub fn mirrored(settings: &Settings) -> bool {
+    settings.trivy_db_repository.is_some() || settings.trivy_java_db_repository.is_some()
+}
+
 /// Scans the layout. Every finding is reported, whatever its severity: which of them count is for the judge.
 ///
-/// It runs as the user that wrote the layout, since only its owner may read it.
-pub fn trivy(build: &Build, scan: &Scan, user: i64, settings: &Settings) -> Container {
+/// It runs as the user that wrote the layout, since only its owner may read it; and it has a credential where its
+/// database is a mirror, which may want one.
+pub fn trivy(build: &Build, scan: &Scan, pull: &PullCredential<'_>, user: i64, settings: &Settings) -> Container {
     let mut args: Vec<String> = vec!["image".to_owned(), option("--input", LAYOUT)];
     args.extend(["--format=json".to_owned(), format!("--output={SCAN}/report.json")]);
     args.extend(
         [
             "--scanners=vuln",
-            "--cache-dir=/trivy/cache",
-            // Its own limit is five minutes, the download of its database included; the Job has the Build's.
-            "--timeout=24h",
-            "--no-progress",
+            // For the list of what is in the image.
+            "--list-all-pkgs",
+            // The pod's own: an old one hides what is wrong with a layout.
+            "--cache-dir=/tmp/trivy",
+            "--config=/dev/null",
             // It asks nobody about what it finds in the image.
             "--offline-scan",
-            "--skip-version-check",
-            "--disable-telemetry",
+            "--no-progress",
         ]
         .map(str::to_owned),
     );
-    let repositories = [
+    // Its own limit is five minutes, the download of its database included.
+    args.push(format!("--timeout={}s", seconds(build.spec.recipe.timeout)));
+    let mirrors = [
         ("--db-repository", &settings.trivy_db_repository),
         ("--java-db-repository", &settings.trivy_java_db_repository),
     ];
-    for (name, repository) in repositories {
+    for (name, repository) in mirrors {
         args.extend(repository.iter().map(|repository| option(name, repository)));
     }
-    if repositories.iter().filter_map(|(_, repository)| repository.as_deref()).any(|r| is_insecure(r, settings)) {
+    let mut repositories = mirrors.iter().filter_map(|(_, repository)| repository.as_deref());
+    if repositories.any(|repository| is_insecure(repository, settings)) {
         args.push("--insecure".to_owned());
     }
-    let container = trivy_container("scan", settings, user)
-        .with("env", json!([{"name": "TMPDIR", "value": TRIVY}]))
+    let ignored = scan.ignore_file.as_ref().filter(|_| build.spec.source.git.is_some());
+    args.push(match ignored {
+        Some(file) => option("--ignorefile", &format!("{SOURCE}/{file}")),
+        None => "--ignorefile=/dev/null".to_owned(),
+    });
+    // By environment: versions that do not know these end at an unknown flag.
+    let quiet = json!([
+        {"name": "TRIVY_DISABLE_TELEMETRY", "value": "true"},
+        {"name": "TRIVY_SKIP_VERSION_CHECK", "value": "true"},
+    ]);
+    let container = Container::new("scan", &settings.trivy_image)
+        .with("args", json!(args))
+        .environment(&quiet)
+        .with("workingDir", json!("/"))
         .with("resources", json!({"requests": {"cpu": "100m", "memory": "256Mi"}}))
+        .confined(user)
         .reads(&layout(), LAYOUT)
         .writes(&reports(), SCAN)
-        .writes(&Volume::scratch("trivy"), TRIVY);
-    match scan.ignore_file.as_ref().filter(|_| build.spec.source.git.is_some()) {
-        Some(file) => {
-            args.push(option("--ignorefile", &format!("{SOURCE}/{file}")));
-            container.with("args", json!(args)).reads(&source(), SOURCE)
-        }
-        None => container.with("args", json!(args)),
+        .writes(&Volume::scratch("trivy"), "/tmp");
+    let container = if mirrored(settings) { pull.give(container, CREDENTIAL) } else { container };
+    match ignored {
+        Some(_) => container.reads(&source(), SOURCE),
+        None => container,
     }
 }
 
@@ -79,20 +102,16 @@ pub fn sbom(user: i64, settings: &Settings) -> Container {
         "convert".to_owned(),
         "--format=cyclonedx".to_owned(),
         format!("--output={SCAN}/sbom.json"),
+        "--config=/dev/null".to_owned(),
+        "--ignorefile=/dev/null".to_owned(),
         format!("{SCAN}/report.json"),
     ];
-    trivy_container("sbom", settings, user)
+    Container::new("sbom", &settings.trivy_image)
         .with("args", json!(args))
-        .with("resources", json!({"requests": {"cpu": "50m", "memory": "64Mi"}}))
-        .writes(&reports(), SCAN)
-}
-
-/// Trivy reads `trivy.yaml` and `.trivyignore` where it runs: in the root of its own image, where none of ours writes.
-fn trivy_container(name: &str, settings: &Settings, user: i64) -> Container {
-    Container::new(name, &settings.trivy_image)
-        .with("command", json!(["trivy"]))
         .with("workingDir", json!("/"))
+        .with("resources", json!({"requests": {"cpu": "50m", "memory": "64Mi"}}))
         .confined(user)
+        .writes(&reports(), SCAN)
 }
 
 fn is_insecure(repository: &str, settings: &Settings) -> bool {

@@ -26,7 +26,7 @@ pub fn settings() -> Settings {
         kaniko_image: "ghcr.io/osscontainertools/kaniko:v1.27.5".into(),
         insecure_registries: vec!["registry.lab:5000".into()],
         image_pull_secrets: vec!["mirror".into()],
-        trivy_image: "aquasec/trivy:0.68.1".into(),
+        trivy_image: "ghcr.io/aquasecurity/trivy:0.68.1".into(),
         trivy_db_repository: None,
         trivy_java_db_repository: None,
         default_scan: None,
@@ -114,6 +114,7 @@ pub fn registry_build() -> Build {
                 "name": "web", "repository": "registry.lab:5000/acme/shop", "secretRef": {"name": "shop-registry"},
                 "digest": format!("sha256:{}", "b".repeat(64)),
             }},
+            "imagePullSecrets": [{"name": "base-images"}],
             "scan": {"failOn": ["Critical"], "ignoreFile": ".trivyignore"},
         },
     }))
