@@ -8,7 +8,8 @@ pub fn diff(seen: &Observed, layout: &Layout) -> Vec<Action> {
         let time = seen.memory.started.unwrap_or(seen.now);
         actions.push(Action::MarkStarted { at: seen.version.clone(), time });
     }
-    for ((step, attempt), job) in seen.jobs.iter().filter(|(_, j)| !j.ended() && j.conflict.is_none()) {
+    for ((step, attempt), job) in seen.jobs.iter().filter(|(_, j)| !j.has_ended() && !j.stopped && j.conflict.is_none())
+    {
         if layout.keep.get(step).is_none_or(|kept| attempt < kept) {
             actions.push(Action::Stop { step: step.clone(), attempt: *attempt, uid: job.uid.clone() });
         }

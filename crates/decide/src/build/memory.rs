@@ -111,7 +111,9 @@ fn too_late(seen: &Observed, memory: &Memory) -> Failure {
     let waited = status::waiting(seen, memory).into_iter().next();
     let waited = waited.map(|w| format!("; it waited for {w}")).unwrap_or_default();
     let message = format!("not done after {}{waited}", seen.order.timeout);
-    let open = status::open(seen, memory);
+    let mut open = status::open(seen, memory);
+    let unserved = memory.pushed.keys().filter(|name| !memory.served.contains(*name));
+    open.extend(unserved.map(|name| Step::Image(name.clone())));
     let problem = open.iter().find_map(|step| Some((step, status::problem(seen, memory, step)?)));
     let place = open.first().map_or_else(|| "build".to_owned(), ToString::to_string);
     match problem {

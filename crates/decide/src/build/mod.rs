@@ -119,5 +119,5 @@ fn questions(stage: &Stage, seen: &Observed, memory: &Memory) -> BTreeMap<Questi
 
 /// Nothing of the Job ran, and its pod does not say why.
 fn silent(job: &Job) -> bool {
-    !job.ended() && !job.began() && job.problem.is_none() && job.conflict.is_none()
+    !job.has_ended() && !job.has_begun() && job.problem.is_none() && job.conflict.is_none()
 }

@@ -170,6 +170,8 @@ pub struct Job {
     pub created: Timestamp,
     /// Who it belongs to if not to this Build.
     pub conflict: Option<String>,
+    /// It was told to end: by a Stop, or by whoever deletes it.
+    pub stopped: bool,
     /// Ended, and well.
     pub succeeded: bool,
     /// Ended, and not well: in the Job controller's words.
@@ -186,11 +188,11 @@ pub struct Job {
 }
 impl Job {
     /// Nothing of it will run any more.
-    pub fn ended(&self) -> bool {
+    pub fn has_ended(&self) -> bool {
         self.succeeded || self.failed.is_some()
     }
     /// Something of it ran.
-    pub fn began(&self) -> bool {
+    pub fn has_begun(&self) -> bool {
         self.containers.iter().any(|c| c.running || c.ended.is_some())
     }
 }
@@ -246,7 +248,7 @@ impl Observed {
     /// A Job of another attempt at this step has not ended yet.
     pub fn lingers(&self, memory: &Memory, step: &Step) -> bool {
         let attempt = Self::attempt(memory, step);
-        self.jobs.iter().any(|((s, n), job)| s == step && *n != attempt && job.conflict.is_none() && !job.ended())
+        self.jobs.iter().any(|((s, n), job)| s == step && *n != attempt && job.conflict.is_none() && !job.has_ended())
     }
     /// What the registry is asked about an image.
     pub fn serves(&self, pushed: &BuiltImage) -> Question {
@@ -265,10 +267,10 @@ impl Observed {
     }
     /// What keeps this Job from starting, by its pod's status or by what the cluster answered.
     pub fn problem<'a>(&'a self, job: &'a Job) -> Option<&'a Problem> {
-        if job.ended() {
+        if job.has_ended() {
             return None;
         }
-        job.problem.as_ref().or_else(|| match self.answers.get(&Self::why(job)).filter(|_| !job.began()) {
+        job.problem.as_ref().or_else(|| match self.answers.get(&Self::why(job)).filter(|_| !job.has_begun()) {
             Some(Answer::Known { value: Measured::Problem(problem), .. }) => problem.as_ref(),
             Some(Answer::Known { .. } | Answer::Unreachable { .. }) | None => None,
         })

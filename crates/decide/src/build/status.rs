@@ -172,8 +172,8 @@ fn wait(step: &Step, seen: &Observed, memory: &Memory) -> String {
         (None, Some(problem)) => format!("a Job for {step}: {}", sentence(&problem)),
         (Some(job), None) => match running(job) {
             Some(container) => format!("{step}: {container} is running"),
-            None if job.ended() => format!("the last words of the pod of {step}"),
-            None if job.began() => format!("{step}: the next container"),
+            None if job.has_ended() => format!("the last words of the pod of {step}"),
+            None if job.has_begun() => format!("{step}: the next container"),
             None => format!("the pod of {step} to start"),
         },
         (None, None) => match attempt {

@@ -31,7 +31,7 @@ pub fn look(seen: &Observed, memory: &mut Memory, step: &Step, job: &Job) {
         return;
     }
     run(memory, step, job, seen.now);
-    if job.ended() && !job.pod_ended {
+    if job.has_ended() && !job.pod_ended {
         return; // what its containers said is still on its way
     }
     if let Some(Report::Cloned(cloned)) = report_of(job, "clone") {
@@ -51,7 +51,7 @@ pub fn look(seen: &Observed, memory: &mut Memory, step: &Step, job: &Job) {
 
 /// When it began and ended, and in which pod: each noted once.
 fn run(memory: &mut Memory, step: &Step, job: &Job, now: Timestamp) {
-    if !job.began() {
+    if !job.has_begun() {
         return;
     }
     let run = memory.runs.entry(step.to_string()).or_default();
@@ -59,7 +59,7 @@ fn run(memory: &mut Memory, step: &Step, job: &Job, now: Timestamp) {
         let started = job.containers.iter().filter_map(|c| c.started).min();
         *run = Run { started: Some(started.unwrap_or(now)), finished: None, pod: job.pod.clone() };
     }
-    if job.ended() && job.pod_ended && run.finished.is_none() {
+    if job.has_ended() && job.pod_ended && run.finished.is_none() {
         run.finished = Some(job.containers.iter().filter_map(|c| c.finished).max().unwrap_or(now));
     }
 }

@@ -1,5 +1,7 @@
 //! From a head to every environment, and what stops on the way.
 
+mod retention;
+
 use switchyard_api::{
     Duration,
     build::BuiltImage,
@@ -35,6 +37,7 @@ fn pipeline() -> Observed {
             branch: None,
             secret: None,
             interval: Duration::from_mins(1),
+            paths: false,
             environments: vec![environment("staging", &[]), environment("production", &["staging"])],
             succeeded_limit: 10,
             failed_limit: 5,
@@ -87,14 +90,21 @@ impl Observed {
         let build = BuildSeen {
             uid: format!("uid-{digit}"),
             created: at(2),
-            commit: commit(digit),
+            commit: Some(commit(digit)),
             conflict: None,
-            ended: ended.map(|succeeded| Ended { succeeded, message }),
+            ended: ended.map(|succeeded| Ended { succeeded, skipped: false, message }),
             version: Some(format!("1.{digit}.0")),
             images: if ended == Some(true) { vec![image] } else { vec![] },
             waiting: Some("check/unit: check is running".into()),
         };
         self.builds.insert(name, build);
+        self
+    }
+    /// The Build of this commit ended without building anything.
+    fn skipped(&mut self, digit: &str) -> &mut Self {
+        self.build(digit, Some(false));
+        let build = self.builds.get_mut(&format!("shop-{}-1", digit.repeat(7))).unwrap();
+        build.ended = Some(Ended { succeeded: false, skipped: true, message: None });
         self
     }
     fn rollout(&mut self, environment: &str) -> &mut RolloutSeen {
@@ -121,6 +131,10 @@ impl Observed {
     }
 }
 
+fn create(digit: &str) -> Action {
+    let name = format!("shop-{}-1", digit.repeat(7));
+    Action::CreateBuild { name, commit: commit(digit), branch: "main".into(), base: None }
+}
 fn created(decision: &Decision<Pipeline>) -> Vec<&str> {
     let name = |a: &'_ Action| matches!(a, Action::CreateBuild { .. });
     decision
@@ -287,27 +301,9 @@ fn suspended_starts_nothing_and_forgets_nothing() {
 }
 
 #[test]
-fn old_builds_go_but_never_one_that_an_environment_refers_to() {
-    let mut seen = pipeline();
-    (seen.order.succeeded_limit, seen.order.failed_limit) = (1, 1);
-    seen.head("1").build("1", Some(true)).settle();
-    seen.live("staging").settle();
-    for digit in ["2", "3", "4", "5"] {
-        seen.head(digit).build(digit, Some(digit == "2")).settle();
-        if digit == "2" {
-            seen.rejects("staging").settle();
-        }
-    }
-    let decision = seen.settle();
-    let gone: Vec<_> = decision.actions.iter().map(|a| format!("{a:?}")).collect();
-    assert_eq!(gone.len(), 1, "{gone:?}");
-    assert!(gone[0].contains("shop-3333333-1"), "of the failed ones only the newest beside the last: {gone:?}");
-}
-
-#[test]
 fn permit_vetoes_what_must_never_happen() {
     let mut seen = pipeline();
-    let create = Action::CreateBuild { name: "shop-1111111-1".into(), commit: commit("1"), branch: "main".into() };
+    let create = create("1");
     assert!(Pipeline::permit(&seen, &create).is_err(), "not remembered");
     seen.head("1").settle();
     assert_eq!(Pipeline::permit(&seen, &create), Ok(()));
@@ -324,7 +320,7 @@ fn permit_vetoes_what_must_never_happen() {
 fn a_refused_write_is_told() {
     let mut seen = pipeline();
     seen.head("1").settle();
-    let create = Action::CreateBuild { name: "shop-1111111-1".into(), commit: commit("1"), branch: "main".into() };
+    let create = create("1");
     seen.refused = Some((create, Refusal::Denied("builds is forbidden".into())));
     let decision = seen.settle();
     assert_eq!(decision.status.waiting_for[0], "the API server does not allow it: builds is forbidden");
