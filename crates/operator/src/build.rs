@@ -30,9 +30,6 @@ use crate::{
     telemetry::Metrics,
 };
 
-/// The deadline of a Job that is to end now, in seconds since it began: the shortest that Kubernetes takes.
-const NOW: i64 = 1;
-
 pub struct BuildHands {
     pub client: Client,
     pub caches: Caches,
@@ -199,10 +196,7 @@ impl BuildHands {
         else {
             return Err(Refusal::Stale);
         };
-        if job.spec.as_ref().and_then(|spec| spec.active_deadline_seconds) == Some(NOW) {
-            return Ok(vec![]); // it ends
-        }
-        let ops = Ops::new().set(&["spec", "activeDeadlineSeconds"], NOW);
+        let ops = Ops::new().set(&["spec", "activeDeadlineSeconds"], facts::NOW);
         Ok(vec![self.writer.patch(&Target::of(job.as_ref()), &Seen::of(job.as_ref()), ops).await?])
     }
 

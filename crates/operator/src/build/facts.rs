@@ -14,6 +14,9 @@ use switchyard_decide::build::{Command, CommandOrder, Container, ContainerEnd, J
 use super::stuck;
 use crate::{commands, pods};
 
+/// The deadline of a Job that is to end now, in seconds since it began: the shortest that Kubernetes takes.
+pub const NOW: i64 = 1;
+
 /// `pod` is the newest of the Job's: one that went away is replaced by the Job controller.
 pub fn job(job: &K8sJob, pod: Option<&Pod>, build: &Build) -> Job {
     let owner = job.labels().get(names::LABEL_OWNER_UID);
@@ -24,6 +27,7 @@ pub fn job(job: &K8sJob, pod: Option<&Pod>, build: &Build) -> Job {
         uid: job.uid().unwrap_or_default(),
         created: job.creation_timestamp().map_or_else(Timestamp::default, |time| time.0.into()),
         conflict,
+        stopped: is_stopped(job),
         succeeded: condition(job, "Complete").is_some(),
         failed: condition(job, "Failed").map(words),
         pod: pod.map(ResourceExt::name_any),
@@ -32,6 +36,12 @@ pub fn job(job: &K8sJob, pod: Option<&Pod>, build: &Build) -> Job {
         problem: pod.and_then(stuck::of_pod),
         containers: pod.map(containers).unwrap_or_default(),
     }
+}
+
+/// It is about to end.
+fn is_stopped(job: &K8sJob) -> bool {
+    let deadline = job.spec.as_ref().and_then(|spec| spec.active_deadline_seconds);
+    deadline == Some(NOW) || job.metadata.deletion_timestamp.is_some()
 }
 
 /// Nothing of it will run any more.
@@ -139,6 +149,17 @@ mod tests {
     }
 
     #[test]
+    fn a_job_is_stopped_by_the_shortest_deadline_or_by_being_deleted() {
+        let stopped = |metadata: serde_json::Value, deadline: i64| {
+            let spec = json!({"activeDeadlineSeconds": deadline, "template": {}});
+            is_stopped(&serde_json::from_value(json!({"metadata": metadata, "spec": spec})).unwrap())
+        };
+        assert!(stopped(json!({}), NOW));
+        assert!(stopped(json!({"deletionTimestamp": "2026-01-01T00:00:00Z"}), 1800));
+        assert!(!stopped(json!({}), 1800));
+    }
+
+    #[test]
     fn a_job_is_over_once_its_controller_says_so_and_not_when_it_begins_to_end() {
         let job = |kind: &str| -> K8sJob {
             let condition = json!({"type": kind, "status": "True", "reason": "DeadlineExceeded", "message": "late"});
@@ -146,6 +167,7 @@ mod tests {
         };
         assert!(has_ended(&job("Complete")) && has_ended(&job("Failed")));
         assert!(!has_ended(&job("FailureTarget")), "its pods still end");
+        assert!(!is_stopped(&job("Failed")));
         assert_eq!(words(condition(&job("Failed"), "Failed").unwrap()), "DeadlineExceeded: late");
     }
 }
