@@ -10,14 +10,16 @@ use super::{
     observed::{Container, ContainerEnd, Job, Problem, Step},
     reasons::{
         BASE_IMAGE_UNAVAILABLE, BASE_IMAGE_UNREACHABLE, BUILD_FAILED, CHECK_FAILED, DISK_FULL, DOCKERFILE_INVALID,
-        DOCKERFILE_MISSING, OUT_OF_MEMORY, POD_LOST, REASONS, SCAN_FAILED, SCAN_UNAVAILABLE, STEP_FAILED, TIMEOUT,
-        hint,
+        DOCKERFILE_MISSING, IGNORE_FILE_INVALID, OUT_OF_MEMORY, POD_LOST, REASONS, SCAN_FAILED, SCAN_UNAVAILABLE,
+        STEP_FAILED, TIMEOUT, hint,
     },
 };
 use crate::words;
 
 /// Containers that run our worker and leave a report.
 const WORKER: [&str; 8] = ["clone", "fetch", "save", "quality", "login", "pull", "push", "accept"];
+/// Containers that run Trivy.
+const TRIVY: [&str; 2] = ["scan", "sbom"];
 /// What the containers beside a check are called.
 const SERVICE: &str = "service-";
 /// Last lines of a log that are kept, in characters.
@@ -67,7 +69,7 @@ pub fn classify(step: &Step, job: &Job, gate: bool) -> Failure {
     if WORKER.contains(&container.name.as_str()) {
         return reported(&place, &end.message);
     }
-    if container.name == "scan" {
+    if TRIVY.contains(&container.name.as_str()) {
         return scan(&place, end);
     }
     match step {
@@ -147,18 +149,24 @@ fn kaniko(last: &str) -> &'static str {
     }
 }
 
-/// Trivy ends like any program when it finds something (the verdict is not its own here): if it fails, it could not scan.
+/// Trivy is not asked to judge, so where it fails it could not scan. What it failed of stands in the last line that is
+/// marked FATAL and in those after it; before that, its log.
 fn scan(place: &str, end: &ContainerEnd) -> Failure {
+    let fatal = end.message.rfind("\tFATAL\t").and_then(|at| end.message.get(at..));
     let last = end.message.lines().rev().find(|l| !l.trim().is_empty()).unwrap_or("it left no message");
-    let has = |words: &[&str]| words.iter().any(|w| end.message.contains(w));
+    let words = fatal.map_or(last, |f| f.trim_start_matches("\tFATAL\t").trim_start_matches("Fatal error\t"));
+    let said = words.lines().map(str::trim).filter(|l| !l.is_empty()).collect::<Vec<_>>().join(" ");
+    let has = |words: &[&str]| words.iter().any(|w| said.contains(w));
     let reason = if has(&["no space left on device"]) {
         DISK_FULL
-    } else if has(&["DB error", "OCI artifact error", "OCI repository error", "dial tcp", "TOOMANYREQUESTS"]) {
+    } else if has(&["ignore file not found", "yaml decode error"]) {
+        IGNORE_FILE_INVALID
+    } else if has(&["DB error", "Java DB"]) {
         SCAN_UNAVAILABLE
     } else {
         SCAN_FAILED
     };
-    failure(place, reason, format!("Trivy: {}", mask(last.trim())), tail(&end.message))
+    failure(place, reason, format!("Trivy: {}", mask(&said)), tail(&end.message))
 }
 
 /// The last lines, without what looks like a secret.

@@ -177,7 +177,8 @@ pub struct Job {
     /// Ended, and not well: in the Job controller's words.
     pub failed: Option<String>,
     pub pod: Option<String>,
-    /// Its pod was seen to the end, or is gone. A Job may be seen as ended before its pod is.
+    /// Its pod was seen to the end, or is gone. A Job may be seen as ended before its pod is: where it is, and no pod is
+    /// known, pods are looked for past the cache first.
     pub pod_ended: bool,
     /// Why the pod was taken away: evicted, preempted, its node lost.
     pub lost: Option<String>,
@@ -224,7 +225,7 @@ pub struct ContainerEnd {
 }
 
 /// How a Build ended, as it also stands in an annotation.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct BuildResult {
     pub started: Option<Timestamp>,
     pub finished: Timestamp,

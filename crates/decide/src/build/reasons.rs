@@ -19,6 +19,7 @@ pub const REASONS: &[(&str, Class, &str)] = &[
         "let Trivy reach its database, or name a mirror in the chart's trivy.dbRepository",
     ),
     (SCAN_FAILED, Class::Infrastructure, "read the log of Trivy"),
+    (IGNORE_FILE_INVALID, Class::User, "correct scan.ignoreFile, or the file that it names"),
     (IMAGE_NOT_FOUND, Class::User, "check source.registry: the registry has no such digest in that repository"),
     (POD_LOST, Class::Infrastructure, "find out why the node took the pod away"),
     (STEP_FAILED, Class::Infrastructure, "read the log of the pod"),
@@ -55,6 +56,7 @@ pub const BUILD_FAILED: &str = "BuildFailed";
 pub const DISK_FULL: &str = "DiskFull";
 pub const SCAN_UNAVAILABLE: &str = "ScanUnavailable";
 pub const SCAN_FAILED: &str = "ScanFailed";
+pub const IGNORE_FILE_INVALID: &str = "IgnoreFileInvalid";
 pub const IMAGE_NOT_FOUND: &str = "ImageNotFound";
 pub const POD_LOST: &str = "PodLost";
 pub const STEP_FAILED: &str = "StepFailed";

@@ -49,7 +49,7 @@ fn phase(stage: &Stage, seen: &Observed, memory: &Memory) -> Phase {
         Stage::Building => {
             let of = |step: &Step| match seen.job(memory, step).and_then(running) {
                 Some("push" | "accept") => 2,
-                Some("pull" | "scan") => 1,
+                Some("pull" | "scan" | "sbom") => 1,
                 Some(_) | None => 0,
             };
             match open(seen, memory).iter().map(of).min() {

@@ -10,8 +10,8 @@ use super::{
     super::{
         reasons::{
             BASE_IMAGE_UNAVAILABLE, BASE_IMAGE_UNREACHABLE, BUILD_FAILED, CHECK_FAILED, CHILD_CONFLICT,
-            DIGEST_MISMATCH, DISK_FULL, DOCKERFILE_INVALID, DOCKERFILE_MISSING, JOB_INVALID, LOST, OUT_OF_MEMORY,
-            POD_LOST, REASONS, SCAN_FAILED, SCAN_UNAVAILABLE, STEP_FAILED, TIMEOUT, hint,
+            DIGEST_MISMATCH, DISK_FULL, DOCKERFILE_INVALID, DOCKERFILE_MISSING, IGNORE_FILE_INVALID, JOB_INVALID, LOST,
+            OUT_OF_MEMORY, POD_LOST, REASONS, SCAN_FAILED, SCAN_UNAVAILABLE, STEP_FAILED, TIMEOUT, hint,
         },
         *,
     },
@@ -23,6 +23,8 @@ use crate::{Answer, Refusal, Unreachable};
 
 /// What a Job left, the reason, and the class.
 type Way = (Step, Job, &'static str, Class);
+/// What a Job left, and what the spec asks for.
+type Missing = (Step, Job, fn(&mut Observed));
 
 fn checks() -> Vec<Way> {
     let reported = |reason: Reason| job().ended("clone", 1, &complained(reason)).failed();
@@ -142,11 +144,27 @@ fn images() -> Vec<Way> {
         (web(), job().ended("build", 137, "").reason("OOMKilled").failed(), OUT_OF_MEMORY, Class::User),
         (
             web(),
-            trivy("FATAL run error: init error: DB error: failed to download"),
+            trivy(
+                "T\tFATAL\tFatal error\trun error: init error: DB error: failed to download vulnerability DB: 1 error \
+                 occurred:\n\t* Get \"https://db.test/v2/\": dial tcp: connection refused\n\n\n",
+            ),
             SCAN_UNAVAILABLE,
             Class::Infrastructure,
         ),
-        (web(), trivy("FATAL run error: image scan error: no such layout"), SCAN_FAILED, Class::Infrastructure),
+        (
+            web(),
+            trivy("T\tFATAL\tFatal error\tflag error: ignore file not found: /src/x"),
+            IGNORE_FILE_INVALID,
+            Class::User,
+        ),
+        // What its log says before it fails decides nothing.
+        (
+            web(),
+            trivy("T\tINFO\tno DB error here\nT\tFATAL\tFatal error\timage scan error: no valid manifest"),
+            SCAN_FAILED,
+            Class::Infrastructure,
+        ),
+        (web(), job().ended("sbom", 1, "report error").failed(), SCAN_FAILED, Class::Infrastructure),
         (web(), reported(Reason::VulnerableImage), "VulnerableImage", Class::Policy),
         (web(), reported(Reason::PushDenied), "PushDenied", Class::User),
         (web(), reported(Reason::RegistryRepositoryNotFound), "RegistryRepositoryNotFound", Class::User),
@@ -232,7 +250,7 @@ fn a_report_that_counts_and_is_missing_fails_the_attempt() {
     let gates = |seen: &mut Observed| seen.check("unit").gate = true;
     let scans = |seen: &mut Observed| seen.order.scanned = true;
     let unscanned = job().ended("push", 0, &pushed(None)).succeeded();
-    let ways: [(Step, Job, fn(&mut Observed)); 5] = [
+    let ways: [Missing; 5] = [
         (unit(), job().ended("check", 0, "").succeeded(), keeps),
         (unit(), job().ended("save", 0, &saved("sha256:short")).succeeded(), keeps),
         (unit(), job().ended("check", 0, "").succeeded(), gates),
