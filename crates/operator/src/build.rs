@@ -3,6 +3,8 @@
 mod ask;
 mod facts;
 mod stuck;
+#[cfg(test)]
+mod tests;
 
 use std::{collections::BTreeMap, sync::Arc};
 
