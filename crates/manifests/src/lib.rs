@@ -9,23 +9,31 @@
 pub mod build;
 pub mod check;
 pub mod pipeline;
-mod pod;
 pub mod rollout;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::{Map, Value, json};
-use switchyard_api::{GROUP, VERSION, names};
+use switchyard_api::{GROUP, VERSION, build::Scan, names};
 
 /// What the installation says about every build pod.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Settings {
     /// Holds `switchyard-worker`, Git and a shell.
     pub worker_image: String,
     /// Kaniko's executor.
     pub kaniko_image: String,
+    pub trivy_image: String,
+    /// Where Trivy's database is, with its tag. Default: where Trivy itself looks.
+    pub trivy_db_repository: Option<String>,
+    /// The same of its index of Java archives, which it wants when it sees one.
+    pub trivy_java_db_repository: Option<String>,
+    /// Of Builds that do not say how they are scanned. None: those are not.
+    pub default_scan: Option<Scan>,
+    /// Has `sonar-scanner` in its path.
+    pub sonar_scanner_image: String,
     /// Registries, as `host` or `host:port`, that are spoken to in plain HTTP.
     pub insecure_registries: Vec<String>,
-    /// Secrets in the Build's namespace by which nodes pull the two images above.
+    /// Secrets in the Build's namespace by which nodes pull the images above.
     pub image_pull_secrets: Vec<String>,
 }
 

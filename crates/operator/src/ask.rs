@@ -1,13 +1,12 @@
-//! Answers the questions of Pipelines and Builds: Git servers and registries, with Secrets read by name.
+//! Answers the questions of Pipelines: Git servers, with Secrets read by name.
 
 use std::{collections::BTreeMap, sync::Arc};
 
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, Client};
-use switchyard_decide::{Measured, Unreachable, build, pipeline};
+use switchyard_decide::{Measured, Unreachable, pipeline};
 use switchyard_git as git;
 use switchyard_probes::Asker;
-use switchyard_registry as registry;
 
 use crate::telemetry::{Metrics, Reply};
 
@@ -26,7 +25,7 @@ pub struct Secrets {
 }
 
 impl Secrets {
-    async fn read(&self, namespace: &str, name: &str) -> Result<BTreeMap<String, Vec<u8>>, Unreachable> {
+    pub async fn read(&self, namespace: &str, name: &str) -> Result<BTreeMap<String, Vec<u8>>, Unreachable> {
         let secrets: Api<Secret> = Api::namespaced(self.client.clone(), namespace);
         match secrets.get(name).await {
             Ok(secret) => Ok(secret.data.unwrap_or_default().into_iter().map(|(k, v)| (k, v.0)).collect()),
@@ -99,55 +98,6 @@ fn git_error(error: &git::Error) -> Unreachable {
         git::Error::Unreachable { .. } | git::Error::Io { .. } | git::Error::Other { .. } => {
             Unreachable::Network(message)
         }
-    }
-}
-
-/// Asks registries what they serve under a tag.
-pub struct AskRegistry {
-    pub secrets: Secrets,
-    pub registry: registry::Registry,
-}
-
-impl Asker<build::Question> for AskRegistry {
-    async fn ask(&self, namespace: &str, question: &build::Question) -> Result<Measured, Unreachable> {
-        let build::Question::Serves { image: _, repository, tag, digest, secret } = question;
-        let text = match tag {
-            Some(tag) => format!("{repository}:{tag}"),
-            None => format!("{repository}@{digest}"),
-        };
-        let image = registry::parse_reference(&text).map_err(|e| registry_error(&e))?;
-        let credentials = match secret {
-            Some(name) => {
-                let data = self.secrets.read(namespace, name).await?;
-                let config = data.get(".dockerconfigjson").ok_or_else(|| {
-                    Unreachable::Secret(format!("Secret {namespace}/{name} has no .dockerconfigjson"))
-                })?;
-                registry::Credentials::parse(config)
-                    .map_err(|e| Unreachable::Secret(format!("Secret {namespace}/{name}: {e}")))?
-            }
-            None => registry::Credentials::none(),
-        };
-        let served = self.registry.resolve(&image, credentials.login(&image)).await.map_err(|e| registry_error(&e))?;
-        let digest = served
-            .as_str()
-            .parse()
-            .map_err(|e: switchyard_api::values::Malformed| Unreachable::Network(e.to_string()))?;
-        Ok(Measured::Digest(digest))
-    }
-}
-
-fn registry_error(error: &registry::Error) -> Unreachable {
-    let message = error.to_string();
-    match error {
-        registry::Error::Unauthorized { .. } | registry::Error::Denied { .. } | registry::Error::BadCredentials(_) => {
-            Unreachable::Credentials(message)
-        }
-        registry::Error::NotFound { .. } | registry::Error::BadReference { .. } => Unreachable::Missing(message),
-        registry::Error::TooManyRequests { .. }
-        | registry::Error::ServerError { .. }
-        | registry::Error::Unreachable { .. }
-        | registry::Error::BadLayout(_)
-        | registry::Error::Mismatch { .. } => Unreachable::Network(message),
     }
 }
 

@@ -1,17 +1,17 @@
 //! Build: what is seen of one, and what is done to it.
 
+mod ask;
+mod facts;
+mod stuck;
+#[cfg(test)]
+mod tests;
+
 use std::{collections::BTreeMap, sync::Arc};
 
-use k8s_openapi::api::{
-    batch::v1::Job as K8sJob,
-    core::v1::{ContainerStatus, Pod},
-};
-use kube::{
-    Api, Client, ResourceExt,
-    api::{DeleteParams, Preconditions},
-    core::error_boundary::InvalidObject,
-};
-use switchyard_api::{Build, build::BuildStatus, names};
+use k8s_openapi::api::{batch::v1::Job as K8sJob, core::v1::Pod};
+use kube::{Api, Client, ResourceExt, core::error_boundary::InvalidObject};
+use serde_json::Value;
+use switchyard_api::{Build, Command, build::BuildStatus, command::CommandStatus, names};
 use switchyard_cluster::{
     ops::Ops,
     refusal::refusal,
@@ -20,14 +20,16 @@ use switchyard_cluster::{
 };
 use switchyard_decide::{
     Refusal, Version,
-    build::{self, Action, Container, Job, Observed, Order, Step},
+    build::{self, Action, BuildResult, Job, Observed, Order, Step},
 };
 use switchyard_manifests::{Settings, build as bodies};
 
+pub use self::ask::AskForBuilds;
 use crate::{
     caches::{Caches, Key, own},
+    commands,
     driver::{Blind, Hands, Known},
-    pods,
+    telemetry::Metrics,
 };
 
 pub struct BuildHands {
@@ -35,6 +37,9 @@ pub struct BuildHands {
     pub caches: Caches,
     pub writer: Writer,
     pub settings: Settings,
+    /// Where the log of a container is once its pod is gone.
+    pub log_url: Option<String>,
+    pub metrics: Arc<Metrics>,
 }
 
 impl Hands for BuildHands {
@@ -57,32 +62,36 @@ impl Hands for BuildHands {
 
     async fn observe(&self, object: &Build, (): (), known: Known<build::Build>) -> Result<Observed, Blind> {
         let (namespace, name) = own(object);
-        let order = Order::parse(&object.spec);
-        let memory = Self::status(object).memory;
+        let scans = self.settings.default_scan.is_some();
+        // The API server refuses what cannot be parsed.
+        let order = Order::parse(&object.spec, scans, self.log_url.as_deref()).map_err(|e| Blind(e.to_string()))?;
         let mut jobs = BTreeMap::new();
-        for step in order.checks().chain(order.images()) {
-            for attempt in 1..=Observed::attempt(&memory, &step) {
+        for step in order.steps() {
+            for attempt in 1..=order.retries.saturating_add(1) {
                 if let Some(job) = self.caches.jobs.get(&namespace, &job_name(&name, &step, attempt)) {
                     jobs.insert((step.clone(), attempt), self.job(&job, object));
                 }
             }
         }
+        let commands = self.caches.commands.within(&namespace, |_| true);
+        let uid = object.uid().unwrap_or_default();
         let annotations = object.annotations();
         Ok(Observed {
             now: known.now,
             version: Version::new(object.resource_version().unwrap_or_default()),
             name: format!("{namespace}/{name}"),
             order,
-            memory,
+            memory: Self::status(object).memory,
             marked_started: annotations.contains_key(names::ANNOTATION_STARTED),
             marked_result: annotations.get(names::ANNOTATION_RESULT).and_then(|t| serde_json::from_str(t).ok()),
             jobs,
+            commands: commands::of(&uid, &commands).into_iter().filter_map(facts::command).collect(),
             answers: known.answers,
             refused: known.refused,
         })
     }
 
-    async fn apply(&self, object: &Build, _: &Observed, action: &Action) -> Result<Vec<Written>, Refusal> {
+    async fn apply(&self, object: &Build, seen: &Observed, action: &Action) -> Result<Vec<Written>, Refusal> {
         let (namespace, name) = own(object);
         let mark = |key: &'static str, text: String, at: &Version| {
             let seen = Seen { uid: object.uid().unwrap_or_default(), version: at.clone() };
@@ -96,10 +105,20 @@ impl Hands for BuildHands {
             Action::MarkResult { at, result } => {
                 let text = serde_json::to_string(result).map_err(|e| Refusal::Invalid(e.to_string()))?;
                 let (seen, ops) = mark(names::ANNOTATION_RESULT, text, at);
-                Ok(vec![self.writer.patch(&Target::of(object), &seen, ops).await?])
+                let written = self.writer.patch(&Target::of(object), &seen, ops).await?;
+                self.metrics.build_finished(outcome(result));
+                Ok(vec![written])
             }
             Action::Run { step, attempt } => self.run(object, step, *attempt).await,
             Action::Stop { step, attempt, uid } => self.stop(&namespace, &job_name(&name, step, *attempt), uid).await,
+            Action::Answer { command, uid, at, state, message } => {
+                let status = CommandStatus { state: *state, message: message.clone(), handled_time: Some(seen.now) };
+                let status = serde_json::to_value(status).map_err(|e| Refusal::Invalid(e.to_string()))?;
+                let seen = Seen { uid: uid.clone(), version: at.clone() };
+                Ok(vec![
+                    self.writer.apply_status(&Target::named::<Command>(&namespace, command), &seen, &status).await?,
+                ])
+            }
         }
     }
 }
@@ -115,102 +134,80 @@ fn body_step(step: &Step) -> bodies::Step<'_> {
     }
 }
 
+/// In one word, for a count: the reason of a failure, which is a constant of ours.
+fn outcome(result: &BuildResult) -> &str {
+    match &result.failure {
+        Some(failure) => &failure.reason,
+        None if result.skipped => "Skipped",
+        None => "Succeeded",
+    }
+}
+
 impl BuildHands {
     async fn run(&self, build: &Build, step: &Step, attempt: i32) -> Result<Vec<Written>, Refusal> {
         let (namespace, name) = own(build);
-        let recipe = &build.spec.recipe;
-        let body = match step {
-            Step::Check(check) => {
-                let check = recipe.checks.iter().find(|c| c.name == *check).ok_or(Refusal::Stale)?;
-                bodies::check_job(build, check, attempt, &self.settings)
-            }
-            Step::Image(image) => {
-                let image = recipe.images.iter().find(|i| i.name == *image).ok_or(Refusal::Stale)?;
-                bodies::image_job(build, image, attempt, &self.settings)
-            }
-        };
+        self.none_before(build, step, attempt).await?;
+        let body = self.body(build, step, attempt).ok_or(Refusal::Stale)?;
         let target = Target::named::<K8sJob>(&namespace, &job_name(&name, step, attempt));
         match self.writer.create_body(&target, &body).await? {
             Created::New(written) => Ok(vec![written]),
             Created::Existing(there) if there.labels().get(names::LABEL_OWNER_UID) == build.metadata.uid.as_ref() => {
                 Err(Refusal::Stale) // ours, made by a round that did not live to see it
             }
-            Created::Existing(_) => Err(Refusal::Invalid(format!(
-                "{target} exists and is not this Build's: delete it, or make a new Build"
-            ))),
+            Created::Existing(_) => {
+                Err(Refusal::Owned(format!("{target} exists and is not this Build's: delete it, or make a new Build")))
+            }
         }
     }
 
-    async fn stop(&self, namespace: &str, name: &str, uid: &str) -> Result<Vec<Written>, Refusal> {
-        let jobs: Api<K8sJob> = Api::namespaced(self.client.clone(), namespace);
-        let only = Preconditions { uid: Some(uid.to_owned()), resource_version: None };
-        match jobs.delete(name, &DeleteParams::background().preconditions(only)).await {
-            Ok(_) => Ok(vec![]),
-            Err(kube::Error::Api(status)) if status.is_not_found() => Ok(vec![]),
-            Err(error) => Err(refusal(&error)),
+    /// None: the spec has no such step.
+    fn body(&self, build: &Build, step: &Step, attempt: i32) -> Option<Value> {
+        let recipe = &build.spec.recipe;
+        match step {
+            Step::Check(name) => {
+                let check = recipe.checks.iter().find(|c| c.name == *name)?;
+                bodies::check_job(build, check, attempt, &self.settings)
+            }
+            Step::Image(name) if build.spec.source.registry.as_ref().is_some_and(|i| i.name == *name) => {
+                bodies::accept_job(build, attempt, &self.settings)
+            }
+            Step::Image(name) => {
+                let image = recipe.images.iter().find(|i| i.name == *name)?;
+                bodies::image_job(build, image, attempt, &self.settings)
+            }
         }
+    }
+
+    /// Refused, while a Job of an earlier attempt at this step may still run: a cache may not show it yet.
+    async fn none_before(&self, build: &Build, step: &Step, attempt: i32) -> Result<(), Refusal> {
+        let (namespace, name) = own(build);
+        let jobs: Api<K8sJob> = Api::namespaced(self.client.clone(), &namespace);
+        for earlier in 1..attempt {
+            let found = jobs.get_opt(&job_name(&name, step, earlier)).await.map_err(|error| refusal(&error))?;
+            let ours = |job: &K8sJob| job.labels().get(names::LABEL_OWNER_UID) == build.metadata.uid.as_ref();
+            if found.is_some_and(|job| ours(&job) && !facts::has_ended(&job)) {
+                return Err(Refusal::Stale);
+            }
+        }
+        Ok(())
+    }
+
+    /// Its name stays taken, so that a Run which was decided long ago and lands late makes no second one.
+    async fn stop(&self, namespace: &str, name: &str, uid: &str) -> Result<Vec<Written>, Refusal> {
+        let Some(job) = self.caches.jobs.get(namespace, name).filter(|job| job.metadata.uid.as_deref() == Some(uid))
+        else {
+            return Err(Refusal::Stale);
+        };
+        let ops = Ops::new().set(&["spec", "activeDeadlineSeconds"], facts::NOW);
+        Ok(vec![self.writer.patch(&Target::of(job.as_ref()), &Seen::of(job.as_ref()), ops).await?])
     }
 
     fn job(&self, job: &K8sJob, build: &Build) -> Job {
-        let owner = job.labels().get(names::LABEL_OWNER_UID);
-        let conflict = (owner != build.metadata.uid.as_ref())
-            .then(|| format!("Job {} belongs to somebody else: delete it, or make a new Build", job.name_any()));
         let namespace = build.namespace().unwrap_or_default();
         let of_job = |p: &Pod| p.owner_references().iter().any(|r| Some(&r.uid) == job.metadata.uid.as_ref());
         // A pod that went away is replaced by the Job controller: the newest counts.
-        let pod = self
-            .caches
-            .build_pods
-            .within(&namespace, of_job)
-            .into_iter()
-            .max_by_key(|p| p.creation_timestamp().map(|t| t.0));
-        let conditions = job.status.iter().flat_map(|s| s.conditions.iter().flatten());
-        let ended = |kind: &str| conditions.clone().find(|c| c.type_ == kind && c.status == "True");
-        let words = |c: &k8s_openapi::api::batch::v1::JobCondition| {
-            [c.reason.clone(), c.message.clone()].into_iter().flatten().collect::<Vec<_>>().join(": ")
-        };
-        Job {
-            uid: job.uid().unwrap_or_default(),
-            conflict,
-            succeeded: ended("Complete").is_some(),
-            failed: ended("Failed").map(words),
-            pod: pod.as_ref().map(|p| p.name_any()),
-            pod_ended: pod.as_ref().is_none_or(|p| pods::has_ended(p)),
-            lost: pod.as_ref().and_then(|p| pods::lost(p)),
-            problem: pod.as_ref().and_then(|p| pods::cannot_start(p)).or_else(|| not_created(job)),
-            containers: pod.as_ref().map(|p| containers(p)).unwrap_or_default(),
-        }
+        let pods = self.caches.build_pods.within(&namespace, of_job);
+        let pod = pods.into_iter().max_by_key(|p| p.creation_timestamp().map(|t| t.0));
+        facts::job(job, pod.as_deref(), build)
     }
-}
-
-/// A Job without a pod says why only in Events; quota and admission are all that stops its controller.
-fn not_created(job: &K8sJob) -> Option<String> {
-    let suspended = job.spec.as_ref().and_then(|s| s.suspend).unwrap_or(false);
-    suspended.then(|| "the Job is suspended".to_owned())
-}
-
-/// In the order they run: init containers one after the other, then the rest.
-fn containers(pod: &Pod) -> Vec<Container> {
-    let status = pod.status.as_ref();
-    let of = |list: Option<&Vec<ContainerStatus>>, spec: Vec<&String>| {
-        let list = list.cloned().unwrap_or_default();
-        let found = spec.into_iter().filter_map(|name| list.iter().find(|c| c.name == *name));
-        found.map(container).collect::<Vec<_>>()
-    };
-    let spec = pod.spec.as_ref();
-    let init = spec.and_then(|s| s.init_containers.as_ref()).into_iter().flatten().map(|c| &c.name).collect();
-    let main = spec.map(|s| s.containers.iter().map(|c| &c.name).collect()).unwrap_or_default();
-    let mut all = of(status.and_then(|s| s.init_container_statuses.as_ref()), init);
-    all.extend(of(status.and_then(|s| s.container_statuses.as_ref()), main));
-    all
-}
-
-fn container(status: &ContainerStatus) -> Container {
-    let state = status.state.as_ref();
-    let ended = state.and_then(|s| s.terminated.as_ref()).map(|t| build::ContainerEnd {
-        exit_code: t.exit_code,
-        reason: t.reason.clone().unwrap_or_default(),
-        message: t.message.clone().unwrap_or_default(),
-    });
-    Container { name: status.name.clone(), running: state.is_some_and(|s| s.running.is_some()), ended }
 }

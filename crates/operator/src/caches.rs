@@ -102,17 +102,15 @@ impl Caches {
                 due.push(Due::Pipeline(name));
                 due
             }),
-            due("builds", builds.touched, Arc::clone(&all), |_, o| {
+            due("builds", builds.touched, Arc::clone(&all), |all, o| {
                 let pipeline = labelled(o, names::LABEL_PIPELINE).map(Due::Pipeline);
-                pipeline.into_iter().chain([Due::Build(own(o))]).collect()
+                let orphans = is_gone(&all.builds, o).then_some(Due::Commands);
+                pipeline.into_iter().chain(orphans).chain([Due::Build(own(o))]).collect()
             }),
             due("rollouts", rollouts.touched, Arc::clone(&all), |all, o| {
                 let pipelines = o.0.as_ref().map(named_pipelines).unwrap_or_default();
-                let key = own(o);
-                // Commands for one that is gone are nobody's.
-                let gone = all.rollouts.get(&key.0, &key.1).is_none_or(|now| now.meta().uid != o.meta().uid);
-                let orphans = gone.then_some(Due::Commands);
-                pipelines.into_iter().map(Due::Pipeline).chain(orphans).chain([Due::Rollout(key)]).collect()
+                let orphans = is_gone(&all.rollouts, o).then_some(Due::Commands);
+                pipelines.into_iter().map(Due::Pipeline).chain(orphans).chain([Due::Rollout(own(o))]).collect()
             }),
             due("commands", commands.touched, Arc::clone(&all), |_, o| of_command(o)),
             due("jobs", jobs.touched, Arc::clone(&all), |_, o| {
@@ -168,6 +166,7 @@ impl Caches {
     pub fn uid_of(&self, namespace: &str, target: &TargetRef) -> Option<String> {
         match target.kind {
             TargetKind::Rollout => self.rollouts.get(namespace, &target.name)?.meta().uid.clone(),
+            TargetKind::Build => self.builds.get(namespace, &target.name)?.meta().uid.clone(),
         }
     }
 
@@ -179,6 +178,12 @@ impl Caches {
     }
 }
 
+/// Commands for one that is gone, or was made anew, are nobody's.
+fn is_gone<K: Cached>(cache: &Cache<K>, object: &K) -> bool {
+    let (namespace, name) = own(object);
+    cache.get(&namespace, &name).is_none_or(|now| now.meta().uid != object.meta().uid)
+}
+
 /// The target's round, and a look at the Command itself, should nobody take it up.
 fn of_command(object: &Guarded<Command>) -> Vec<Due> {
     let (namespace, name) = own(object);
@@ -187,6 +192,7 @@ fn of_command(object: &Guarded<Command>) -> Vec<Due> {
             let target = &command.spec.target_ref;
             let due = match target.kind {
                 TargetKind::Rollout => Due::Rollout((namespace, target.name.clone())),
+                TargetKind::Build => Due::Build((namespace, target.name.clone())),
             };
             vec![due, Due::Commands]
         }

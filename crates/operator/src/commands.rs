@@ -7,13 +7,13 @@ use std::{sync::Arc, time::Duration};
 
 use kube::{Api, Client, ResourceExt};
 use switchyard_api::{
-    Command, Rollout, Timestamp,
+    Build, Command, Rollout, Timestamp,
     command::{CommandState, CommandStatus, TargetKind, TargetRef},
 };
 use switchyard_cluster::{Seen, Target, Writer, caches::Guarded, refusal::refusal};
 use switchyard_decide::{
-    Refusal,
-    command::{Act, GRACE, Seen as Record, missed, sweep},
+    Refusal, Version,
+    command::{Act, Command as Ordered, GRACE, Seen as Record, missed, sweep},
 };
 
 use crate::{
@@ -34,6 +34,19 @@ pub fn of<'a>(uid: &str, commands: impl IntoIterator<Item = &'a Arc<Guarded<Comm
     let mut found: Vec<&Command> = decoded.filter(|c| c.spec.target_ref.uid == uid).filter(stays).collect();
     found.sort_by_key(|command| (created(command), command.name_any()));
     found
+}
+
+/// A Command as its target's controller sees it. None: it was answered.
+pub fn unanswered<Order>(command: &Command, order: Order) -> Option<Ordered<Order>> {
+    let answered = command.status.as_ref().is_some_and(|status| status.state.is_final());
+    (!answered).then(|| Ordered {
+        uid: command.uid().unwrap_or_default(),
+        name: command.name_any(),
+        version: Version::new(command.resource_version().unwrap_or_default()),
+        order,
+        user: command.spec.user.clone(),
+        reason: command.spec.reason.clone(),
+    })
 }
 
 fn created(command: &Command) -> Timestamp {
@@ -127,6 +140,10 @@ impl Sweeper {
         let found = match target.kind {
             TargetKind::Rollout => {
                 let api: Api<Rollout> = Api::namespaced(self.client.clone(), namespace);
+                api.get_metadata_opt(&target.name).await?.and_then(|object| object.metadata.uid)
+            }
+            TargetKind::Build => {
+                let api: Api<Build> = Api::namespaced(self.client.clone(), namespace);
                 api.get_metadata_opt(&target.name).await?.and_then(|object| object.metadata.uid)
             }
         };

@@ -16,6 +16,8 @@ mod pods;
 mod queue;
 pub mod rollout;
 mod run;
+#[cfg(test)]
+mod server;
 mod settings;
 mod telemetry;
 mod unreadable;

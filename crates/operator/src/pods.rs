@@ -38,21 +38,46 @@ fn containers(pod: &Pod) -> impl Iterator<Item = &ContainerStatus> {
 
 /// Why a pod does not start, in the cluster's words.
 pub fn cannot_start(pod: &Pod) -> Option<String> {
-    let status = pod.status.as_ref()?;
-    let unschedulable = status.conditions.iter().flatten().find(|c| c.type_ == "PodScheduled" && c.status == "False");
-    if let Some(condition) = unschedulable {
-        let reason = condition.reason.clone().unwrap_or_default();
-        return Some(sentence(&reason, condition.message.as_deref()));
-    }
-    containers(pod).find_map(waiting)
+    unschedulable(pod).or_else(|| waiting(pod).next().map(|waiting| waiting.sentence()))
 }
 
-fn waiting(container: &ContainerStatus) -> Option<String> {
-    let waiting = container.state.as_ref()?.waiting.as_ref()?;
-    let reason = waiting.reason.clone().filter(|r| !NORMAL.contains(&r.as_str()))?;
-    let last = container.last_state.as_ref().and_then(|s| s.terminated.as_ref());
-    let last = last.map(|t| format!(" (last exit code {})", t.exit_code)).unwrap_or_default();
-    Some(format!("{}: {}{last}", container.name, sentence(&reason, waiting.message.as_deref())))
+/// Why it has no node.
+pub fn unschedulable(pod: &Pod) -> Option<String> {
+    let conditions = pod.status.iter().flat_map(|s| s.conditions.iter().flatten());
+    let condition = conditions.into_iter().find(|c| c.type_ == "PodScheduled" && c.status == "False")?;
+    Some(sentence(&condition.reason.clone().unwrap_or_default(), condition.message.as_deref()))
+}
+
+/// Why a container does not run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Waiting {
+    pub container: String,
+    pub reason: String,
+    /// May be empty.
+    pub message: String,
+    /// How it ended the last time.
+    pub last_exit_code: Option<i32>,
+}
+
+impl Waiting {
+    pub fn sentence(&self) -> String {
+        let last = self.last_exit_code.map(|code| format!(" (last exit code {code})")).unwrap_or_default();
+        format!("{}: {}{last}", self.container, sentence(&self.reason, Some(&self.message)))
+    }
+}
+
+/// The containers that wait, where that is not the normal course of things.
+pub fn waiting(pod: &Pod) -> impl Iterator<Item = Waiting> {
+    containers(pod).filter_map(|container| {
+        let waiting = container.state.as_ref()?.waiting.as_ref()?;
+        let last = container.last_state.as_ref().and_then(|s| s.terminated.as_ref());
+        Some(Waiting {
+            container: container.name.clone(),
+            reason: waiting.reason.clone().filter(|r| !NORMAL.contains(&r.as_str()))?,
+            message: waiting.message.clone().unwrap_or_default(),
+            last_exit_code: last.map(|t| t.exit_code),
+        })
+    })
 }
 
 fn unready(container: &ContainerStatus) -> Option<String> {

@@ -10,9 +10,9 @@ use switchyard_registry::Registry;
 use tokio::{sync::Semaphore, task::JoinSet, time::Instant};
 
 use crate::{
-    ask::{AskGit, AskRegistry, Secrets},
+    ask::{AskGit, Secrets},
     ask_checks::AskChecks,
-    build::BuildHands,
+    build::{AskForBuilds, BuildHands},
     caches::{Caches, Due, Key, pump},
     commands::Sweeper,
     driver::{Hands, Shell, now},
@@ -105,11 +105,13 @@ async fn work_on(
             caches: caches.clone(),
             writer: writer("build"),
             settings: settings.builds.clone(),
+            log_url: settings.log_url.clone(),
+            metrics: Arc::clone(&metrics),
         },
         caches.clone(),
         writer("build"),
         publisher("build"),
-        AskRegistry { secrets, registry },
+        AskForBuilds { secrets, registry },
         Arc::clone(&metrics),
     ));
     let rollouts = Arc::new(Shell::new(

@@ -115,6 +115,11 @@ struct Vetoed {
     rule: String,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Because {
+    reason: String,
+}
+
 /// What the operator counts. Label values come from constants of ours, never from names that users choose.
 #[derive(Debug)]
 pub struct Metrics {
@@ -126,6 +131,7 @@ pub struct Metrics {
     blind: Family<Of, Counter>,
     questions: Family<Ended, Counter>,
     watch_errors: Family<Of, Counter>,
+    builds: Family<Because, Counter>,
     leader: Gauge,
     objects: Family<Of, Gauge>,
     back_off: Family<Of, Gauge<f64, AtomicU64>>,
@@ -145,6 +151,7 @@ impl Metrics {
             blind: Family::default(),
             questions: Family::default(),
             watch_errors: Family::default(),
+            builds: Family::default(),
             leader: Gauge::default(),
             objects: Family::default(),
             back_off: Family::default(),
@@ -161,6 +168,7 @@ impl Metrics {
         registry.register("blind_rounds", "Rounds that could not see the world", metrics.blind.clone());
         registry.register("questions", "Questions to the world outside, by how they ended", metrics.questions.clone());
         registry.register("watch_errors", "Errors of watches; each is retried", metrics.watch_errors.clone());
+        registry.register("builds_finished", "Builds that ended, by why", metrics.builds.clone());
         registry.register("leader", "1 while this replica acts", metrics.leader.clone());
         registry.register("objects", "Objects known", metrics.objects.clone());
         registry.register("back_off_seconds", "The longest wait of an object after errors", metrics.back_off.clone());
@@ -198,6 +206,11 @@ impl Metrics {
 
     pub fn watch_error(&self, kind: &str) {
         self.watch_errors.get_or_create(&of(kind)).inc();
+    }
+
+    /// `reason` is `Succeeded`, `Skipped`, or that of a failure.
+    pub fn build_finished(&self, reason: &str) {
+        self.builds.get_or_create(&Because { reason: reason.to_owned() }).inc();
     }
 
     pub fn leads(&self, leads: bool) {
@@ -243,6 +256,7 @@ mod tests {
         metrics.write("Service", Verb::Patch, Ok(()));
         metrics.veto("rollout", "the selector names what does not exist");
         metrics.question("build", Reply::Unreachable);
+        metrics.build_finished("CheckFailed");
         metrics.leads(true);
         metrics.objects("rollout", 2);
         let text = metrics.text().unwrap();
@@ -254,6 +268,7 @@ mod tests {
             "switchyard_writes_total{kind=\"Service\",verb=\"patch\",result=\"done\"} 1",
             "switchyard_vetoes_total{kind=\"rollout\",rule=\"the selector names what does not exist\"} 1",
             "switchyard_questions_total{kind=\"build\",outcome=\"unreachable\"} 1",
+            "switchyard_builds_finished_total{reason=\"CheckFailed\"} 1",
             "switchyard_leader 1",
             "switchyard_objects{kind=\"rollout\"} 2",
         ] {

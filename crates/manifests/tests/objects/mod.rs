@@ -1,5 +1,7 @@
 //! Objects as users write them, and one body of each sort made from them.
 
+pub mod look;
+
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::{apps::v1::Deployment, batch::v1::Job, core::v1::Service};
@@ -24,6 +26,11 @@ pub fn settings() -> Settings {
         kaniko_image: "ghcr.io/osscontainertools/kaniko:v1.27.5".into(),
         insecure_registries: vec!["registry.lab:5000".into()],
         image_pull_secrets: vec!["mirror".into()],
+        trivy_image: "ghcr.io/aquasecurity/trivy:0.68.1".into(),
+        trivy_db_repository: None,
+        trivy_java_db_repository: None,
+        default_scan: None,
+        sonar_scanner_image: "sonarsource/sonar-scanner-cli:12.1.0.3225_8.0.1".into(),
     }
 }
 
@@ -39,7 +46,7 @@ pub fn small_build() -> Build {
     }))
 }
 
-/// A Build with as much as one can write.
+/// A Build with as much as one can write. Its first check has passed.
 pub fn full_build() -> Build {
     read(json!({
         "apiVersion": "switchyard.dev/v1alpha1", "kind": "Build",
@@ -47,31 +54,68 @@ pub fn full_build() -> Build {
         "spec": {
             "source": {"git": {
                 "url": "https://github.com/acme/shop.git", "commit": COMMIT, "branch": "main",
-                "secretRef": {"name": "shop-git"},
+                "secretRef": {"name": "shop-git"}, "submodules": "Recursive",
+                "base": "41c0de2b0b5e0e8c6f1f5b1c9b0f3a2d4c5e6f70",
+                "paths": {"include": ["web/**"], "exclude": ["docs/**", "-odd"]},
             }},
             "version": {"conventionalCommits": {"tagPrefix": "v"}},
-            "checks": [{"name": "unit", "job": {
-                "image": "python:3.12-slim",
-                "command": ["sh", "-c", "pip install -r requirements.txt && pytest -q"],
-                "env": [{"name": "CI", "value": "true"}],
-                "envFrom": [{"secretRef": {"name": "test-settings"}}],
-                "resources": {"limits": {"memory": "1Gi"}},
-            }}],
+            "checks": [
+                {"name": "unit", "artifacts": ["coverage.xml", "-reports/unit"], "job": {
+                    "image": "python:3.12-slim",
+                    "command": ["sh", "-c", "pip install -r requirements.txt && pytest -q"],
+                    "env": [{"name": "CI", "value": "true"}],
+                    "envFrom": [{"secretRef": {"name": "test-settings"}}],
+                    "resources": {"limits": {"memory": "1Gi"}},
+                    "services": [
+                        {"name": "db", "image": "postgres:17", "port": 5432, "resources": {"limits": {"memory": "1Gi"}},
+                         "env": [{"name": "POSTGRES_PASSWORD", "valueFrom": {"secretKeyRef": {"name": "test-db", "key": "p"}}}]},
+                        {"name": "queue", "image": "queue:1", "command": ["queue", "--serve"]},
+                    ],
+                }},
+                {"name": "contract", "after": ["unit"], "job": {"image": "pact:1", "command": ["pact"]}},
+                {"name": "quality", "after": ["unit"], "sonarQube": {
+                    "url": "https://sonar.acme.dev/sonar", "projectKey": "shop",
+                    "token": {"secretKeyRef": {"name": "sonar", "key": "for-shop"}},
+                    "properties": [{"name": "sonar.exclusions", "value": "$(HOME)/**"}],
+                    "timeout": "2m", "resources": {"limits": {"memory": "2Gi"}},
+                }},
+            ],
             "images": [{
                 "name": "web", "repository": "ghcr.io/acme/shop", "secretRef": {"name": "shop-registry"},
                 "dockerfile": {
                     "path": "web/Dockerfile", "context": "web", "target": "prod",
                     "args": [{"name": "FLAVOUR", "value": "$(HOME) costs 5$"}],
                 },
+                "platforms": ["linux/amd64"],
+                "cache": {"repository": "ghcr.io/acme/shop/cache", "secretRef": {"name": "shop-cache"}, "ttl": "36h"},
             }],
             "imagePullSecrets": [{"name": "base-images"}, {"name": "more-base-images"}],
+            "scan": {"failOn": ["Critical", "High"], "ignoreUnfixed": true, "ignoreFile": ".trivyignore"},
             "pod": {
                 "nodeSelector": {"pool": "build"},
                 "tolerations": [{"key": "build", "operator": "Exists"}],
                 "annotations": {"example.com/team": "shop"},
+                "priorityClassName": "builds", "runtimeClassName": "gvisor",
                 "resources": {"requests": {"memory": "2Gi"}},
             },
             "timeout": "1h30m",
+        },
+        "status": {"memory": {"passed": ["unit"], "artifacts": {"unit": format!("sha256:{}", "a".repeat(64))}}},
+    }))
+}
+
+/// A Build of an image that another CI built.
+pub fn registry_build() -> Build {
+    read(json!({
+        "apiVersion": "switchyard.dev/v1alpha1", "kind": "Build",
+        "metadata": {"name": "shop-bought-1", "namespace": "shop", "uid": "b-uid"},
+        "spec": {
+            "source": {"registry": {
+                "name": "web", "repository": "registry.lab:5000/acme/shop", "secretRef": {"name": "shop-registry"},
+                "digest": format!("sha256:{}", "b".repeat(64)),
+            }},
+            "imagePullSecrets": [{"name": "base-images"}],
+            "scan": {"failOn": ["Critical"], "ignoreFile": ".trivyignore"},
         },
     }))
 }
@@ -141,6 +185,20 @@ pub fn pipeline() -> Pipeline {
     }))
 }
 
+/// A Pipeline with what the small one leaves to defaults.
+pub fn full_pipeline() -> Pipeline {
+    let mut full = serde_json::to_value(pipeline()).unwrap();
+    full["spec"]["source"]["git"]["submodules"] = json!("Recursive");
+    full["spec"]["source"]["git"]["paths"] = json!({"exclude": ["docs/**"]});
+    full["spec"]["build"] = serde_json::to_value(full_build().spec.recipe).unwrap();
+    read(full)
+}
+
+/// The commit that was built well before.
+pub fn base() -> CommitId {
+    "41c0de2b0b5e0e8c6f1f5b1c9b0f3a2d4c5e6f70".parse().unwrap()
+}
+
 pub fn commit() -> CommitId {
     COMMIT.parse().unwrap()
 }
@@ -202,7 +260,6 @@ pub fn check_run() -> Run<'static> {
 
 /// Every sort of body, by the name of its golden file.
 pub fn bodies() -> Vec<(&'static str, Value)> {
-    let (settings, small, full) = (settings(), small_build(), full_build());
     let release = ReleaseRef {
         pipeline: "ci/shop".into(),
         pipeline_uid: "p-uid".into(),
@@ -224,10 +281,37 @@ pub fn bodies() -> Vec<(&'static str, Value)> {
         ("live-service", live_service(&small_rollout(), r#"{"live":null}"#)),
         ("live-service-full", live_service(&full_rollout(), r#"{"live":null}"#)),
         ("rollout-check-job", check::job(&small_rollout(), &checked_template(), check_run(), &migrate()).unwrap()),
-        ("check-job", build::check_job(&full, &full.spec.recipe.checks[0], 1, &settings)),
-        ("image-job", build::image_job(&small, &small.spec.recipe.images[0], 1, &settings)),
-        ("image-job-full", build::image_job(&full, &full.spec.recipe.images[0], 2, &settings)),
-        ("build", serde_json::to_value(pipeline::build(&pipeline(), "shop-7f3a91c-1", &commit(), "main")).unwrap()),
+        (
+            "build",
+            serde_json::to_value(pipeline::build(&pipeline(), "shop-7f3a91c-1", &commit(), "main", None)).unwrap(),
+        ),
+        (
+            "build-full",
+            serde_json::to_value(pipeline::build(&full_pipeline(), "shop-7f3a91c-2", &commit(), "main", Some(&base())))
+                .unwrap(),
+        ),
+    ]
+    .into_iter()
+    .chain(build_jobs())
+    .collect()
+}
+
+/// Every sort of Job that a Build makes, by the name of its golden file.
+pub fn build_jobs() -> Vec<(&'static str, Value)> {
+    let (settings, small, full) = (settings(), small_build(), full_build());
+    let checks = &full.spec.recipe.checks;
+    let mirrored = Settings {
+        trivy_db_repository: Some("registry.lab:5000/trivy-db:2".into()),
+        trivy_java_db_repository: Some("ghcr.io/acme/trivy-java-db:1".into()),
+        ..settings.clone()
+    };
+    vec![
+        ("check-job", build::check_job(&full, &checks[0], 1, &settings).unwrap()),
+        ("check-job-after", build::check_job(&full, &checks[1], 1, &settings).unwrap()),
+        ("check-job-quality", build::check_job(&full, &checks[2], 1, &settings).unwrap()),
+        ("image-job", build::image_job(&small, &small.spec.recipe.images[0], 1, &settings).unwrap()),
+        ("image-job-full", build::image_job(&full, &full.spec.recipe.images[0], 2, &settings).unwrap()),
+        ("accept-job", build::accept_job(&registry_build(), 1, &mirrored).unwrap()),
     ]
 }
 

@@ -14,7 +14,7 @@ use switchyard_decide::{
 };
 
 use super::{Children, checks};
-use crate::pods;
+use crate::{commands, pods};
 
 /// The label by which a slice names its Service (Kubernetes, EndpointSlices).
 const SERVICE_NAME: &str = "kubernetes.io/service-name";
@@ -141,7 +141,7 @@ fn problem(deployment: Option<&k8s_openapi::api::apps::v1::Deployment>, pods: &[
     failing.or_else(|| pods.iter().find_map(|p| pods::problem(p)))
 }
 
-/// What a person ordered, where it was not answered yet. One that lacks its revision is refused at apply.
+/// What a person ordered, where it was not answered yet. What no Rollout takes, or lacks its revision, is refused at apply.
 pub fn command(command: &switchyard_api::Command) -> Option<Command> {
     let spec = &command.spec;
     let order = match (spec.kind, spec.revision) {
@@ -150,17 +150,8 @@ pub fn command(command: &switchyard_api::Command) -> Option<Command> {
         (CommandType::Retry, Some(revision)) => CommandOrder::Retry(revision),
         (CommandType::RollbackTo, Some(revision)) => CommandOrder::RollbackTo(revision),
         (CommandType::Resume, _) => CommandOrder::Resume,
-        (CommandType::Promote | CommandType::Abort | CommandType::Retry | CommandType::RollbackTo, None) => {
-            return None;
-        }
+        (CommandType::Promote | CommandType::Abort | CommandType::Retry | CommandType::RollbackTo, None)
+        | (CommandType::Cancel, _) => return None,
     };
-    let answered = command.status.as_ref().is_some_and(|s| s.state.is_final());
-    (!answered).then(|| Command {
-        uid: command.uid().unwrap_or_default(),
-        name: command.name_any(),
-        version: Version::new(command.resource_version().unwrap_or_default()),
-        order,
-        user: spec.user.clone(),
-        reason: spec.reason.clone(),
-    })
+    commands::unanswered(command, order)
 }

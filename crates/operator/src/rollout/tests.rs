@@ -1,7 +1,5 @@
 //! What is read in which order, and what a refused write leaves.
 
-mod server;
-
 use serde_json::{Value, json};
 use switchyard_api::rollout::Memory;
 use switchyard_cluster::{
@@ -14,8 +12,8 @@ use switchyard_decide::{
 };
 use switchyard_manifests::rollout as bodies;
 
-use self::server::Server;
 use super::*;
+use crate::server::Server;
 
 /// A Rollout, its live Service with this record, and a revision's two objects, all at version 1.
 struct Shop {

@@ -1,5 +1,5 @@
-//! As much of an API server as a Rollout's hands touch: objects by path, conditional writes, and lists that never
-//! change for who watches.
+//! As much of an API server as hands touch, for tests: objects by path, conditional writes, and lists that never change
+//! for who watches.
 
 use std::{
     collections::BTreeMap,
@@ -21,8 +21,7 @@ impl Server {
     /// Puts an object there, by the plural of its kind and its name.
     pub fn put(&self, plural: &str, mut object: Value) {
         let name = object["metadata"]["name"].as_str().unwrap().to_owned();
-        object["metadata"]["uid"] = json!(format!("uid of {plural} {name}"));
-        object["metadata"]["resourceVersion"] = json!("1");
+        identify(plural, &mut object);
         self.objects.lock().unwrap().insert((plural.to_owned(), name), object);
     }
     pub fn change(&self, plural: &str, name: &str, change: impl FnOnce(&mut Value)) {
@@ -70,6 +69,9 @@ impl Server {
         if aging && *method == Method::GET {
             objects.values_mut().for_each(renew);
         }
+        if *method == Method::POST {
+            return create(&mut objects, &plural, body);
+        }
         let Some(name) = name else {
             let items: Vec<&Value> = objects.iter().filter(|((p, _), _)| *p == plural).map(|(_, o)| o).collect();
             return (StatusCode::OK, json!({"metadata": {"resourceVersion": "1"}, "items": items}));
@@ -86,6 +88,16 @@ impl Server {
                 }
                 objects.remove(&key);
                 return (StatusCode::OK, json!({"kind": "Status", "status": "Success"}));
+            }
+            // A status, by server-side apply.
+            Method::PATCH if body.is_object() => {
+                if body["metadata"]["uid"] != seen("uid")
+                    || body["metadata"]["resourceVersion"] != seen("resourceVersion")
+                {
+                    return failure(StatusCode::CONFLICT, "Conflict", name);
+                }
+                object["status"] = body["status"].clone();
+                renew(object);
             }
             Method::PATCH => {
                 for op in body.as_array().unwrap() {
@@ -105,6 +117,23 @@ impl Server {
         }
         (StatusCode::OK, object.clone())
     }
+}
+
+fn create(objects: &mut Objects, plural: &str, body: &Value) -> (StatusCode, Value) {
+    let name = body["metadata"]["name"].as_str().unwrap();
+    let key = (plural.to_owned(), name.to_owned());
+    if objects.contains_key(&key) {
+        return failure(StatusCode::CONFLICT, "AlreadyExists", name);
+    }
+    let mut object = body.clone();
+    identify(plural, &mut object);
+    objects.insert(key, object.clone());
+    (StatusCode::CREATED, object)
+}
+
+fn identify(plural: &str, object: &mut Value) {
+    object["metadata"]["uid"] = json!(format!("uid of {plural} {}", object["metadata"]["name"].as_str().unwrap()));
+    object["metadata"]["resourceVersion"] = json!("1");
 }
 
 fn renew(object: &mut Value) {
