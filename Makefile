@@ -38,7 +38,7 @@ test-e2e: toolchain ## The end-to-end tests, on the test cluster
 	@e2e/run/test e2e
 
 test-all: toolchain ## `test`, the larger model runs, and the cluster's own checks and crash drill
-	@e2e/run/test lint unit model cluster e2e prometheus
+	@e2e/run/test lint unit model cluster e2e prometheus trivy
 
 model: toolchain ## Explore the model of a Rollout further than the unit tests do
 	@e2e/run/test model
