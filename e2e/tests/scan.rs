@@ -126,7 +126,9 @@ async fn a_critical_finding_ends_the_build_and_nothing_is_pushed() {
             is_refused(&place, "shop", &ScanStatus { critical: 1, medium: 1, fixable: 2, ..counts("web") }).await;
         let failure = build.status.unwrap().failure.unwrap();
         assert_eq!(failure.step, "image/web: scan");
-        assert!(failure.message.contains("critical"), "{}", failure.message);
+        for word in ["1 critical", CRITICAL_ID, CRITICAL, "2.0.0"] {
+            assert!(failure.message.contains(word), "{word} is not in: {}", failure.message);
+        }
         assert_eq!(tags(&place, "shop").await, [""; 0]);
 
         let unscanned = succeeds(&place, "unscanned").await.status.unwrap();
