@@ -76,6 +76,8 @@ impl Setup {
                 ("SWITCHYARD_KANIKO_IMAGE", ground.setting("IMAGE_KANIKO").to_owned()),
                 ("SWITCHYARD_INSECURE_REGISTRIES", ground.setting("REGISTRY").to_owned()),
                 ("SWITCHYARD_IMAGE_PULL_SECRETS", PULL.to_owned()),
+                ("SWITCHYARD_TRIVY_IMAGE", ground.setting("IMAGE_TRIVY").to_owned()),
+                ("SWITCHYARD_TRIVY_DB_REPOSITORY", ground.setting("TRIVY_DB").to_owned()),
             ],
             folder,
         })

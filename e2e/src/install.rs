@@ -102,6 +102,7 @@ pub async fn install(ground: &Ground) -> Result<()> {
         "kanikoImage": ground.setting("IMAGE_KANIKO"),
         "imagePullSecrets": [{"name": PULL}],
         "insecureRegistries": [ground.setting("REGISTRY")],
+        "trivy": {"image": ground.setting("IMAGE_TRIVY"), "dbRepository": ground.setting("TRIVY_DB")},
     });
     charts(ground, &values).await
 }

@@ -1,8 +1,9 @@
 # Kubernetes and what goes with it, built from pinned Go modules.
 #
 # Each part is a folder under go/ with a go.mod whose `tool` lines name the
-# programs, a go.sum, and perhaps `ldflags` and `tags`. The result is kept in
-# $BINARIES/<part>-<hash of these files and the flags>, so only the first run pays.
+# programs, a go.sum, and perhaps `ldflags`, `tags`, `experiments` and Go files of
+# ours. The result is kept in $BINARIES/<part>-<hash of these files and the flags>,
+# so only the first run pays.
 # shellcheck shell=bash
 
 GO_FLAGS=(-mod=readonly -trimpath -buildvcs=false)
@@ -20,6 +21,12 @@ tags_of() {
     [[ ! -f $file ]] || printf -- '-tags=%s' "$(<"$file")"
 }
 
+# experiments_of PART: what it needs of Go that is not in Go by default.
+experiments_of() {
+    local file=$HERE/go/$1/experiments
+    [[ ! -f $file ]] || printf 'GOEXPERIMENT=%s' "$(<"$file")"
+}
+
 # directory_of PART: where its programs are, or will be.
 directory_of() {
     local part=$1 key
@@ -27,13 +34,15 @@ directory_of() {
         cat "$HERE/go/$part/go.mod" "$HERE/go/$part/go.sum"
         printf '%s\n' "${GO_FLAGS[@]}" "$(ldflags_of "$part")"
         tags_of "$part"
+        experiments_of "$part"
+        find "$HERE/go/$part" -name '*.go' -print0 | sort -z | xargs -0r cat
     } | sha256sum | cut -c1-16)
     printf '%s/%s-%s' "$BINARIES" "$part" "$key"
 }
 
 duration_of() {
     case $1 in
-    kubernetes) printf '5 min' ;;
+    kubernetes | trivy) printf '5 min' ;;
     *) printf '1 min' ;;
     esac
 }
@@ -80,12 +89,13 @@ build_part() {
 
 # compile PART DIRECTORY: a part with one program gives it the part's own name.
 compile() {
-    local part=$1 directory=$2 output=$2/ tools tags
+    local part=$1 directory=$2 output=$2/ tools tags experiments
     cd "$HERE/go/$part" || return
     mapfile -t tools < <(sed -n 's/^tool \([^(]\)/\1/p; /^tool ($/,/^)$/s/^\t//p' go.mod)
     ((${#tools[@]} > 1)) || output=$directory/$part
     mapfile -t tags < <(tags_of "$part")
-    env -u GOROOT GOTOOLCHAIN=local GOFLAGS= GOWORK=off CGO_ENABLED=0 \
+    mapfile -t experiments < <(experiments_of "$part")
+    env -u GOROOT GOTOOLCHAIN=local GOFLAGS= GOWORK=off CGO_ENABLED=0 "${experiments[@]}" \
         nice -n 10 go build "${GO_FLAGS[@]}" "${tags[@]}" -ldflags "$(ldflags_of "$part")" -o "$output" "${tools[@]}"
 }
 

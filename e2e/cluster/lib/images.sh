@@ -3,7 +3,8 @@
 # e2e/images/NAME/recipe.sh may set `packages` (Debian's, on a minimal bookworm),
 # `parts` (whose programs it holds) and `config` (for umoci), and may define
 # assemble ROOT, which puts more files under ROOT. The result is an OCI layout in
-# $CACHE/images/NAME-<hash of the recipe>.
+# $CACHE/images/NAME-<hash of the recipe>. What is no image of files defines
+# lay_out LAYOUT TAG instead, and writes the layout itself.
 # shellcheck shell=bash
 
 IMAGES=(pause registry git-server kaniko base-git base-python)
@@ -23,6 +24,7 @@ load_recipe() {
     recipe=$IMAGE_RECIPES/$1
     packages=() parts=() config=()
     assemble() { :; }
+    unset -f lay_out
     # shellcheck source=/dev/null
     source "$recipe/recipe.sh"
 }
@@ -80,6 +82,10 @@ make_layout() (
     set -euo pipefail
     local name=$1 draft=$2 tag=$3 root=$2/root
     load_recipe "$name"
+    if declare -F lay_out >/dev/null; then
+        lay_out "$draft/layout" "$tag"
+        return
+    fi
     mkdir "$root"
     if ((${#packages[@]})); then
         rmdir "$root"

@@ -45,6 +45,9 @@ GIT_ADDRESS=198.19.0.21
 NODE_NAME=node
 API_SERVER=https://$NODE_ADDRESS:6443
 REGISTRY=registry.forge.svc:5000
+# What `trivy` publishes there.
+TRIVY=trivy:v0.68.1
+TRIVY_DB=trivy-db:2
 
 # All parts that are built from Go modules, in the order in which they are built.
 PARTS=(etcd kubernetes coredns registry kaniko helm)
