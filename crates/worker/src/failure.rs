@@ -1,6 +1,8 @@
 //! Which reason each error has in a report. One match per adapter, without a catch-all: a new variant has to choose.
 
-use switchyard_api::report::{Failed, Reason};
+use std::io::ErrorKind;
+
+use switchyard_api::report::{Failed, Findings, Reason};
 use switchyard_git::Error as Git;
 use switchyard_registry::Error as Registry;
 
@@ -9,22 +11,32 @@ use switchyard_registry::Error as Registry;
 pub struct Failure {
     reason: Reason,
     message: String,
+    scan: Option<Findings>,
 }
 
 impl Failure {
     pub fn new(reason: Reason, message: impl Into<String>) -> Self {
-        Self { reason, message: message.into() }
+        Self { reason, message: message.into(), scan: None }
     }
 
     /// Our own files.
     pub fn io(doing: &str, error: &std::io::Error) -> Self {
-        Self::new(Reason::StepFailed, format!("cannot {doing}: {error}"))
+        let reason = match error.kind() {
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Reason::DiskFull,
+            _ => Reason::StepFailed,
+        };
+        Self::new(reason, format!("cannot {doing}: {error}"))
+    }
+
+    /// With what a scan found.
+    pub fn found(self, scan: Findings) -> Self {
+        Self { scan: Some(scan), ..self }
     }
 }
 
 impl From<Failure> for Failed {
-    fn from(Failure { reason, message }: Failure) -> Self {
-        Failed { reason, message }
+    fn from(Failure { reason, message, scan }: Failure) -> Self {
+        Failed { reason, message, scan }
     }
 }
 
