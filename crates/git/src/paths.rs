@@ -112,11 +112,15 @@ async fn matching(
         .await?;
     let written = |file: &str, content: &[u8]| write(&session.scratch(&format!("{name}.{file}")), content);
     let list = written("patterns", format!("{}\n", patterns.join("\n")).as_bytes())?;
-    let input = std::fs::File::open(written("paths", paths)?).map_err(|error| Error::io("read paths", &error))?;
+    let each = paths.split(|byte| *byte == 0).filter(|path| !path.is_empty());
+    // A path that begins with a colon would be read as an order of its own.
+    let plain: Vec<u8> = each.flat_map(|path| [b"./", path, b"\0"].concat()).collect();
+    let input = std::fs::File::open(written("paths", &plain)?).map_err(|error| Error::io("read paths", &error))?;
     let excludes = format!("core.excludesFile={}", text(&list)?);
-    // A path is a path, whatever characters it begins with.
-    let arguments = ["--literal-pathspecs", "-c", &excludes, "check-ignore", "--no-index", "--stdin", "-z"];
-    session.local_filter(Some(&place), &arguments, input, limit, asked).await
+    let arguments = ["-c", &excludes, "check-ignore", "--no-index", "--stdin", "-z"];
+    let matched = session.local_filter(Some(&place), &arguments, input, limit, asked).await?;
+    let each = matched.split(|byte| *byte == 0).filter_map(|path| path.strip_prefix(b"./"));
+    Ok(each.flat_map(|path| [path, b"\0"].concat()).collect())
 }
 
 fn write(path: &Path, content: &[u8]) -> Result<PathBuf, Error> {

@@ -166,20 +166,3 @@ async fn what_gitmodules_says_beside_path_and_url_does_nothing() {
     clone_all(&server, &commit, target.path()).await.unwrap();
     assert!(target.path().join("lib/file").exists() && !touched.exists());
 }
-
-#[tokio::test]
-async fn a_gitmodules_that_is_a_link_is_not_followed() {
-    let directory = tempfile::tempdir().unwrap();
-    let elsewhere = directory.path().join("elsewhere");
-    let mut shop = Repository::new();
-    let first = shop.commit("one");
-    std::fs::write(&elsewhere, "[submodule \"lib\"]\n\tpath = lib\n\turl = ../shop.git\n").unwrap();
-    shop.link("lib", "../shop.git", &first);
-    std::fs::remove_file(shop.work.join(".gitmodules")).unwrap();
-    std::os::unix::fs::symlink(&elsewhere, shop.work.join(".gitmodules")).unwrap();
-    let commit = shop.commit("two");
-    let server = serve(shop.root.path(), locked());
-    let target = tempfile::tempdir().unwrap();
-    let failed = clone_all(&server, &commit, target.path()).await.unwrap_err();
-    assert!(failed.to_string().contains(".gitmodules has no url"), "{failed}");
-}

@@ -96,9 +96,11 @@ fn git_error(error: &git::Error) -> Unreachable {
         | git::Error::CommitNotFound { .. }
         | git::Error::BadUrl { .. }
         | git::Error::BadName { .. } => Unreachable::Missing(message),
-        git::Error::Unreachable { .. } | git::Error::Io { .. } | git::Error::Other { .. } => {
-            Unreachable::Network(message)
-        }
+        git::Error::Unreachable { .. }
+        | git::Error::Io { .. }
+        | git::Error::NoSpace { .. }
+        | git::Error::Submodule { .. }
+        | git::Error::Other { .. } => Unreachable::Network(message),
     }
 }
 
@@ -146,6 +148,10 @@ fn registry_error(error: &registry::Error) -> Unreachable {
         registry::Error::TooManyRequests { .. }
         | registry::Error::ServerError { .. }
         | registry::Error::Unreachable { .. }
+        | registry::Error::TagImmutable { .. }
+        | registry::Error::NoSpace { .. }
+        | registry::Error::Io { .. }
+        | registry::Error::TooLarge { .. }
         | registry::Error::BadLayout(_)
         | registry::Error::Mismatch { .. } => Unreachable::Network(message),
     }

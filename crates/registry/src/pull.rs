@@ -70,19 +70,7 @@ impl Registry {
     ) -> Result<Pulled, Error> {
         let registry = repository.registry();
         let mut session = Session::open(self, repository, login, PULL).await?;
-        let mut manifest = manifest(&mut session, repository, digest).await?;
-        if INDEXES.contains(&manifest.media_type.as_str()) {
-            let index: Index = json(registry, &manifest.content)?;
-            let chosen = choose(&index.manifests, architecture())
-                .ok_or_else(|| wrong(registry, "its index has no image for Linux"))?;
-            let chosen = Digest::parse(&chosen.digest)?;
-            tracing::info!("{digest} is an index of {} images; taking {chosen}", index.manifests.len());
-            manifest = self::manifest(&mut session, repository, &chosen).await?;
-        }
-        let image: Image = json(registry, &manifest.content)?;
-        if image.layers.len() > MAX_LAYERS {
-            return Err(wrong(registry, "its image has too many layers"));
-        }
+        let (manifest, image) = one(&mut session, repository, digest).await?;
         let io = |error: std::io::Error| Error::io("write the image", &error);
         let blobs = directory.join("blobs").join("sha256");
         tokio::fs::create_dir_all(&blobs).await.map_err(io)?;
@@ -105,6 +93,37 @@ impl Registry {
         tokio::fs::write(directory.join("index.json"), index).await.map_err(io)?;
         Ok(Pulled { image: manifest.digest, size })
     }
+
+    /// The config of the image that [`Registry::pull_layout`] takes, of what the registry has now.
+    pub async fn config(
+        &self,
+        repository: &Reference,
+        digest: &Digest,
+        login: Option<&Login>,
+    ) -> Result<Digest, Error> {
+        let mut session = Session::open(self, repository, login, PULL).await?;
+        let (_, image) = one(&mut session, repository, digest).await?;
+        Digest::parse(&image.config.digest)
+    }
+}
+
+/// The manifest of one image: the one asked for, or of an index the one for this machine.
+async fn one(session: &mut Session<'_>, repository: &Reference, digest: &Digest) -> Result<(Manifest, Image), Error> {
+    let registry = repository.registry();
+    let mut found = manifest(session, repository, digest).await?;
+    if INDEXES.contains(&found.media_type.as_str()) {
+        let index: Index = json(registry, &found.content)?;
+        let chosen = choose(&index.manifests, architecture())
+            .ok_or_else(|| wrong(registry, "its index has no image for Linux"))?;
+        let chosen = Digest::parse(&chosen.digest)?;
+        tracing::info!("{digest} is an index of {}; taking {chosen}", index.manifests.len());
+        found = manifest(session, repository, &chosen).await?;
+    }
+    let image: Image = json(registry, &found.content)?;
+    if image.layers.len() > MAX_LAYERS {
+        return Err(wrong(registry, &format!("its image has more than {MAX_LAYERS} layers")));
+    }
+    Ok((found, image))
 }
 
 pub(crate) async fn manifest(

@@ -32,14 +32,14 @@ pub struct Pushed {
 }
 
 impl Registry {
-    /// Verifies the layout, uploads what is missing, sets the manifest under its digest and under each tag, and then
+    /// Uploads what is missing of a layout, sets the manifest under its digest and under each tag, and then
     /// asks the registry for each. `repository` is an image name; a tag or digest in it is not used.
     ///
     /// Nothing is tried twice here: a push that ended early can be repeated as a whole, what is there is not sent
     /// again.
     pub async fn push_layout(
         &self,
-        directory: &Path,
+        layout: &Layout,
         repository: &Reference,
         tags: &[String],
         login: Option<&Login>,
@@ -47,7 +47,6 @@ impl Registry {
         for tag in tags {
             check_tag(tag)?;
         }
-        let layout = Layout::open(directory).await?;
         // oci-client goes on without a login that is refused: this asks before it does.
         let mut session = Session::open(self, repository, login, PUSH).await?;
         let client = self.uploader(repository, login).await?;
@@ -78,7 +77,7 @@ impl Registry {
                 });
             }
         }
-        Ok(Pushed { digest: layout.digest, size: layout.size, uploaded })
+        Ok(Pushed { digest: layout.digest.clone(), size: layout.size, uploaded })
     }
 
     /// A client of its own for this login and registry: oci-client keeps the first login that it sees.

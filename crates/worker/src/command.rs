@@ -218,7 +218,8 @@ mod tests {
     #[test]
     fn severities_are_those_of_trivy() {
         let parse = |severity: &str| {
-            let fixed = ["worker", "accept", "--repository", "r.dev/x", "--digest", "d", "--scan", "/scan", "--fail-on"];
+            let fixed =
+                ["worker", "accept", "--repository", "r.dev/x", "--digest", "d", "--scan", "/scan", "--fail-on"];
             Arguments::try_parse_from(fixed.iter().chain([&severity]))
         };
         for severity in Severity::ALL {

@@ -60,11 +60,11 @@ impl Pod {
 
 fn reason(report: Report) -> Reason {
     match report {
-        Report::Failed(Failed { reason, message }) => {
+        Report::Failed(Failed { reason, message, scan: _ }) => {
             assert!(!message.is_empty());
             reason
         }
-        other @ (Report::Cloned(_) | Report::Pushed(_)) => panic!("{other:?}"),
+        other @ (Report::Cloned(_) | Report::Pushed(_) | Report::Saved(_) | Report::Passed(_)) => panic!("{other:?}"),
     }
 }
 
