@@ -14,6 +14,9 @@ const MARK: &str = "switchyard-clone";
 /// How far a branch is followed when the server does not hand out the commit by its hash.
 const DEPTHS: [&str; 3] = ["--depth=50", "--depth=1000", "--unshallow"];
 
+/// Bytes; with less than this left a disk is full, since something may have been cleaned up meanwhile.
+const FULL: u64 = 64 * 1024;
+
 /// What to put where.
 #[derive(Clone, Copy, Debug)]
 pub struct Checkout<'a> {
@@ -105,7 +108,13 @@ pub(crate) async fn put(
 
     let local = |doing| Asked { doing, ..asked };
     let arguments = ["checkout", "--quiet", "--detach", "--force", commit];
-    session.local(Some(directory), &arguments, left(), local("checkout")).await?;
+    match session.local(Some(directory), &arguments, left(), local("checkout")).await {
+        // Of a file that it cannot write, Git does not always say why.
+        Err(Error::Other { .. }) if is_full(directory) => {
+            return Err(Error::NoSpace { doing: "checkout the source".to_owned() });
+        }
+        other => drop(other?),
+    }
     let arguments = ["rev-parse", "--verify", "--end-of-options", "HEAD^{commit}"];
     let head = session.local(Some(directory), &arguments, left(), local("rev-parse")).await?;
     if head.trim() != commit {
@@ -145,6 +154,13 @@ async fn along_branch(
         }
     }
     Err(Error::CommitNotFound { commit: commit.to_owned() })
+}
+
+/// Whether nothing more can be written: no block, or no inode.
+fn is_full(directory: &Path) -> bool {
+    rustix::fs::statvfs(directory).is_ok_and(|place| {
+        place.f_bavail.saturating_mul(place.f_frsize) < FULL || (place.f_files > 0 && place.f_favail == 0)
+    })
 }
 
 /// Empties what an earlier try of this step left; refuses any other directory that is not empty.

@@ -77,6 +77,7 @@ enum Sign {
 const SIGNS: &[(&str, Sign)] = &[
     ("no space left on device", Sign::NoSpace),
     ("disk quota exceeded", Sign::NoSpace),
+    ("out of diskspace", Sign::NoSpace),
     ("remote host identification has changed", Sign::HostKeyChanged),
     ("host key is known for", Sign::HostKeyUnknown),
     ("host key verification failed", Sign::HostKeyUnknown),
@@ -246,6 +247,10 @@ mod tests {
             ("commit", "fatal: git upload-pack: not our ref 1111\nfatal: remote error: upload-pack: not our ref 1111"),
             ("commit", "error: Server does not allow request for unadvertised object 1111"),
             ("no space", "fatal: write error: No space left on device\nfatal: fetch-pack: invalid index-pack output"),
+            (
+                "no space",
+                "error: unable to write file big\nfatal: sha1 file '.git/index.lock' write error. Out of diskspace",
+            ),
             ("no space", "error: unable to write file big: Disk quota exceeded\nfatal: unable to checkout"),
             ("other", "fatal: the moon is full"),
             ("other", ""),

@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
+use oci_distribution::client::Client;
 use serde::Deserialize;
+use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWrite};
 
 use crate::pull::{Blob, download, json, manifest, wrong};
@@ -42,8 +44,9 @@ impl Registry {
         login: Option<&Login>,
     ) -> Result<Saved, Error> {
         let mut session = Session::open(self, repository, login, PUSH).await?;
-        let layer = self.upload_file(archive, repository, login).await?;
-        let manifest = self.manifest_of(repository, login, ARTIFACT_TYPE, &layer.descriptor(LAYER, None), None).await?;
+        let uploads = Uploads::open(self, repository, login).await?;
+        let layer = uploads.file(archive).await?;
+        let manifest = manifest_of(ARTIFACT_TYPE, &layer.descriptor(LAYER, None), None);
         let digest = Digest::of(&manifest);
         session.put_manifest(digest.as_str(), MANIFEST, &manifest).await?;
         self::manifest(&mut session, repository, &digest).await?;
@@ -71,47 +74,51 @@ impl Registry {
         }
         download(&mut session, registry, &Digest::parse(&layer.digest)?, layer.size, into).await
     }
+}
+
+/// What is uploaded to one repository, with one connection.
+pub(crate) struct Uploads<'a> {
+    client: Client,
+    repository: &'a Reference,
+    login: Option<&'a Login>,
+}
+
+impl<'a> Uploads<'a> {
+    /// The empty config, which every manifest of ours has, is there from then on.
+    pub(crate) async fn open(
+        registry: &Registry,
+        repository: &'a Reference,
+        login: Option<&'a Login>,
+    ) -> Result<Self, Error> {
+        let uploads = Self { client: registry.uploader(repository, login).await?, repository, login };
+        let digest = Digest::of(NOTHING);
+        let part = Part { digest: &digest, size: 2, content: Content::Memory(NOTHING) };
+        upload_unless_there(&uploads.client, repository, &part, login).await?;
+        Ok(uploads)
+    }
 
     /// Hashes and uploads a file.
-    pub(crate) async fn upload_file(
-        &self,
-        path: &Path,
-        repository: &Reference,
-        login: Option<&Login>,
-    ) -> Result<Uploaded, Error> {
+    pub(crate) async fn file(&self, path: &Path) -> Result<Uploaded, Error> {
         let uploaded = hash(path).await?;
-        let client = self.uploader(repository, login).await?;
         let part = Part { digest: &uploaded.digest, size: uploaded.size, content: Content::File(path) };
-        upload_unless_there(&client, repository, &part, login).await?;
+        upload_unless_there(&self.client, self.repository, &part, self.login).await?;
         Ok(uploaded)
     }
+}
 
-    /// A manifest around one blob, with the empty config, which is uploaded too. No time stands in it, so that a second
-    /// try makes the same.
-    pub(crate) async fn manifest_of(
-        &self,
-        repository: &Reference,
-        login: Option<&Login>,
-        artifact_type: &str,
-        layer: &serde_json::Value,
-        subject: Option<&serde_json::Value>,
-    ) -> Result<Vec<u8>, Error> {
-        let client = self.uploader(repository, login).await?;
-        let config = Digest::of(NOTHING);
-        let part = Part { digest: &config, size: 2, content: Content::Memory(NOTHING) };
-        upload_unless_there(&client, repository, &part, login).await?;
-        let mut manifest = serde_json::json!({
-            "schemaVersion": 2,
-            "mediaType": MANIFEST,
-            "artifactType": artifact_type,
-            "config": {"mediaType": EMPTY, "digest": config.as_str(), "size": 2, "data": "e30="},
-            "layers": [layer],
-        });
-        if let (Some(subject), Some(fields)) = (subject, manifest.as_object_mut()) {
-            fields.insert("subject".to_owned(), subject.clone());
-        }
-        Ok(manifest.to_string().into_bytes())
+/// A manifest around one blob, with the empty config. No time stands in it, so that a second try makes the same.
+pub(crate) fn manifest_of(artifact_type: &str, layer: &Value, subject: Option<&Value>) -> Vec<u8> {
+    let mut manifest = serde_json::json!({
+        "schemaVersion": 2,
+        "mediaType": MANIFEST,
+        "artifactType": artifact_type,
+        "config": {"mediaType": EMPTY, "digest": Digest::of(NOTHING).as_str(), "size": 2, "data": "e30="},
+        "layers": [layer],
+    });
+    if let (Some(subject), Some(fields)) = (subject, manifest.as_object_mut()) {
+        fields.insert("subject".to_owned(), subject.clone());
     }
+    manifest.to_string().into_bytes()
 }
 
 /// A file that is in the registry.
@@ -121,7 +128,7 @@ pub(crate) struct Uploaded {
 }
 
 impl Uploaded {
-    pub(crate) fn descriptor(&self, media_type: &str, title: Option<&str>) -> serde_json::Value {
+    pub(crate) fn descriptor(&self, media_type: &str, title: Option<&str>) -> Value {
         let mut descriptor =
             serde_json::json!({"mediaType": media_type, "digest": self.digest.as_str(), "size": self.size});
         if let (Some(title), Some(fields)) = (title, descriptor.as_object_mut()) {

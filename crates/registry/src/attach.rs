@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use std::path::Path;
 
+use crate::artifact::{Uploads, manifest_of};
 use crate::pull::{manifest, wrong};
 use crate::session::{PUSH, Session};
 use crate::{Digest, Error, Login, Reference, Registry};
@@ -51,12 +52,13 @@ impl Registry {
         let mut session = Session::open(self, repository, login, PUSH).await?;
         let image = manifest(&mut session, repository, subject).await?;
         let described = json!({"mediaType": image.media_type, "digest": subject.as_str(), "size": image.content.len()});
+        let uploads = Uploads::open(self, repository, login).await?;
         let (mut digests, mut unlisted) = (Vec::new(), Vec::new());
         for attachment in attachments {
             let Attachment { artifact_type, media_type, title, path } = *attachment;
-            let file = self.upload_file(path, repository, login).await?;
+            let file = uploads.file(path).await?;
             let layer = file.descriptor(media_type, Some(title));
-            let content = self.manifest_of(repository, login, artifact_type, &layer, Some(&described)).await?;
+            let content = manifest_of(artifact_type, &layer, Some(&described));
             let digest = Digest::of(&content);
             if !session.put_manifest(digest.as_str(), MANIFEST, &content).await? {
                 unlisted.push(json!({
