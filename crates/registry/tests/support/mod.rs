@@ -35,6 +35,16 @@ pub struct Manner {
     pub corrupt: bool,
     /// Names no location after a manifest was set.
     pub no_location: bool,
+    /// Lists referrers itself, and says so.
+    pub referrers: bool,
+    /// Lets no tag be set twice, and says so as ECR does.
+    pub immutable: bool,
+    /// Somebody else overwrites the list of referrers so many times.
+    pub rivals: usize,
+    /// Answers a manifest that is no image with this status.
+    pub no_artifacts: Option<&'static str>,
+    /// The code in the body of a refusal.
+    pub code: Option<&'static str>,
 }
 
 #[derive(Default)]
@@ -42,6 +52,7 @@ pub struct Stored {
     pub blobs: BTreeMap<String, Vec<u8>>,
     pub manifests: BTreeMap<String, Vec<u8>>,
     pub requests: Vec<String>,
+    rivals: usize,
 }
 
 pub struct Standin {
@@ -126,7 +137,9 @@ fn answer(stream: &TcpStream, manner: &Manner, host: &str, stored: &Mutex<Stored
         && refused == method
         && target != "/v2/"
     {
-        return reply(status, headers, br#"{"errors":[{"code":"X","message":"not today"}]}"#);
+        let code = manner.code.unwrap_or("X");
+        let body = format!(r#"{{"errors":[{{"code":"{code}","message":"not today"}}]}}"#);
+        return reply(status, headers, body.as_bytes());
     }
     if target == "/v2/" {
         return reply("200 OK", "", b"{}");
@@ -138,7 +151,10 @@ fn answer(stream: &TcpStream, manner: &Manner, host: &str, stored: &Mutex<Stored
             (_, Some(bytes)) => reply("200 OK", "", &vec![b' '; bytes]),
             (Some(manifest), None) if manner.mute => reply("200 OK", "", manifest),
             (Some(manifest), None) => {
-                reply("200 OK", &format!("Docker-Content-Digest: {}\r\n", digest(manifest)), manifest)
+                let kind: serde_json::Value = serde_json::from_slice(manifest).unwrap_or_default();
+                let kind = kind["mediaType"].as_str().unwrap_or("application/octet-stream");
+                let digest = digest(manifest);
+                reply("200 OK", &format!("Docker-Content-Digest: {digest}\r\nContent-Type: {kind}\r\n"), manifest)
             }
             (None, None) => reply("404 Not Found", "", b""),
         },
@@ -146,11 +162,33 @@ fn answer(stream: &TcpStream, manner: &Manner, host: &str, stored: &Mutex<Stored
             if manner.corrupt {
                 body.push(b'\n');
             }
-            stored.manifests.insert(last, body);
-            let location = if manner.no_location { "" } else { "Location: /v2/x\r\n" };
-            reply("201 Created", location, b"")
+            if let (Some(status), true) = (manner.no_artifacts, String::from_utf8_lossy(&body).contains("artifactType"))
+            {
+                return reply(status, "", br#"{"errors":[{"code":"MANIFEST_INVALID","message":"not an image"}]}"#);
+            }
+            let is_tag = !last.starts_with("sha256:");
+            if manner.immutable && is_tag && stored.manifests.contains_key(&last) {
+                let said = "it already exists in the 'shop' repository and cannot be overwritten because the repository \
+                            is immutable.";
+                let body = format!(r#"{{"errors":[{{"code":"TAG_INVALID","message":"The image tag: {said}"}}]}}"#);
+                return reply("400 Bad Request", "", body.as_bytes());
+            }
+            let parsed: serde_json::Value = serde_json::from_slice(&body).unwrap_or_default();
+            let subject = parsed["subject"]["digest"].as_str().unwrap_or_default().to_owned();
+            stored.manifests.insert(last.clone(), body);
+            if last.starts_with("sha256-") && stored.rivals < manner.rivals {
+                stored.rivals += 1;
+                let rival = serde_json::json!({"schemaVersion": 2, "manifests": [{"digest": "sha256:rival", "size": 1}],
+                    "mediaType": "application/vnd.oci.image.index.v1+json", "annotations": {"by": "rival"}});
+                stored.manifests.insert(last, rival.to_string().into_bytes());
+            }
+            let mut headers = if manner.no_location { "" } else { "Location: /v2/x\r\n" }.to_owned();
+            if manner.referrers && !subject.is_empty() {
+                headers += &format!("OCI-Subject: {subject}\r\n");
+            }
+            reply("201 Created", &headers, b"")
         }
-        ("HEAD", false) if stored.blobs.contains_key(&last) => reply("200 OK", "", b""),
+        ("HEAD" | "GET", false) if stored.blobs.contains_key(&last) => reply("200 OK", "", &stored.blobs[&last]),
         ("POST", false) => reply("202 Accepted", "Location: /v2/upload/1?state=x\r\n", b""),
         ("PUT", false) => {
             let named = query.split('&').find_map(|pair| pair.strip_prefix("digest=")).unwrap().replace("%3A", ":");
