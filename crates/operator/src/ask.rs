@@ -103,62 +103,6 @@ fn git_error(error: &git::Error) -> Unreachable {
     }
 }
 
-<<<<<<< HEAD
-=======
-/// Asks registries what they serve under a tag.
-pub struct AskRegistry {
-    pub secrets: Secrets,
-    pub registry: registry::Registry,
-}
-
-impl Asker<build::Question> for AskRegistry {
-    async fn ask(&self, namespace: &str, question: &build::Question) -> Result<Measured, Unreachable> {
-        let build::Question::Serves { image: _, repository, tag, digest, secret } = question;
-        let text = match tag {
-            Some(tag) => format!("{repository}:{tag}"),
-            None => format!("{repository}@{digest}"),
-        };
-        let image = registry::parse_reference(&text).map_err(|e| registry_error(&e))?;
-        let credentials = match secret {
-            Some(name) => {
-                let data = self.secrets.read(namespace, name).await?;
-                let config = data.get(".dockerconfigjson").ok_or_else(|| {
-                    Unreachable::Secret(format!("Secret {namespace}/{name} has no .dockerconfigjson"))
-                })?;
-                registry::Credentials::parse(config)
-                    .map_err(|e| Unreachable::Secret(format!("Secret {namespace}/{name}: {e}")))?
-            }
-            None => registry::Credentials::none(),
-        };
-        let served = self.registry.resolve(&image, credentials.login(&image)).await.map_err(|e| registry_error(&e))?;
-        let digest = served
-            .as_str()
-            .parse()
-            .map_err(|e: switchyard_api::values::Malformed| Unreachable::Network(e.to_string()))?;
-        Ok(Measured::Digest(digest))
-    }
-}
-
-fn registry_error(error: &registry::Error) -> Unreachable {
-    let message = error.to_string();
-    match error {
-        registry::Error::Unauthorized { .. } | registry::Error::Denied { .. } | registry::Error::BadCredentials(_) => {
-            Unreachable::Credentials(message)
-        }
-        registry::Error::NotFound { .. } | registry::Error::BadReference { .. } => Unreachable::Missing(message),
-        registry::Error::TooManyRequests { .. }
-        | registry::Error::ServerError { .. }
-        | registry::Error::Unreachable { .. }
-        | registry::Error::TagImmutable { .. }
-        | registry::Error::NoSpace { .. }
-        | registry::Error::Io { .. }
-        | registry::Error::TooLarge { .. }
-        | registry::Error::BadLayout(_)
-        | registry::Error::Mismatch { .. } => Unreachable::Network(message),
-    }
-}
-
->>>>>>> origin/worker
 /// Counts what comes back.
 pub struct Counted<Q> {
     pub asker: Q,
