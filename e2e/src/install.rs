@@ -102,7 +102,7 @@ pub async fn install(ground: &Ground) -> Result<()> {
         "kanikoImage": ground.setting("IMAGE_KANIKO"),
         "imagePullSecrets": [{"name": PULL}],
         // Tests of failures push by way of a registry of their own.
-        "insecureRegistries": [ground.setting("REGISTRY"), crate::registry::address(ground)],
+        "insecureRegistries": [ground.setting("REGISTRY"), crate::registry_proxy::address(ground)],
     });
     charts(ground, &values).await
 }

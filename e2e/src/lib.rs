@@ -17,7 +17,7 @@ pub mod orders;
 pub mod place;
 pub mod process;
 pub mod proxy;
-pub mod registry;
+pub mod registry_proxy;
 pub mod rows;
 pub mod state;
 pub mod tell;

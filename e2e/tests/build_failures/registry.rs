@@ -5,7 +5,7 @@ use switchyard_api::build::Class::{Infrastructure, User};
 use switchyard_e2e::{
     app::{GIT, PUSH},
     place::{Place, in_a_namespace},
-    registry::{self, Answer, Asked, Registry, Rule},
+    registry_proxy::{self, Answer, Asked, RegistryProxy, Rule},
     rows::{Row, path, row, run},
 };
 
@@ -31,7 +31,7 @@ async fn registries_that_do_not_take_the_image() {
     in_a_namespace("build-registry", async |place| {
         place.equip().await;
         let ground = &place.ground;
-        let address = registry::address(ground);
+        let address = registry_proxy::address(ground);
         let (user, password) = (ground.setting("REGISTRY_PUSH_USER"), ground.setting("REGISTRY_PUSH_PASSWORD"));
         let registry_of_the_cluster = ground.setting("REGISTRY");
         place.dockerconfig_secret(FRONT, &config(&address, user, password)).await;
@@ -41,6 +41,8 @@ async fn registries_that_do_not_take_the_image() {
         let python = ground.setting("IMAGE_BASE_PYTHON");
         let spoiled = format!("FROM {python}\nRUN mkdir -p /elsewhere /out/blobs && ln -s /elsewhere /out/blobs/sha256\n");
         let (repository, commit) = source(&place, &[("spoiled/Dockerfile", &spoiled)]).await;
+
+        let absent = format!("{registry_of_the_cluster}/{}", path(&place, "absent"));
 
         let of = |name: &'static str| row(&place, name, &repository.url, &commit);
         let fronted = |name: &'static str| -> Row {
@@ -59,7 +61,7 @@ async fn registries_that_do_not_take_the_image() {
         let tell = |row: &str, asked: Asked, answer: &Answer, after: usize, times: usize| {
             rule(&place, row, asked, answer.clone(), after, times)
         };
-        let front = Registry::start(ground, vec![
+        let front = RegistryProxy::start(ground, vec![
             tell("push-refused", Asked::ToUpload, &denied, 0, ALWAYS),
             tell("repository-missing", Asked::ToUpload, &unknown, 0, ALWAYS),
             tell("tag-immutable", Asked::ToTag, &taken, 0, ALWAYS),
@@ -104,6 +106,11 @@ async fn registries_that_do_not_take_the_image() {
                 .fails(Infrastructure, "RegistryUnreachable", "registry.nowhere.svc")
                 .jobs(2),
             of("no-tag").image(&json!({"tags": ["-$(short)"]})).fails(User, "ImageNameInvalid", "tag"),
+            of("absent-image")
+                .with(&json!({"source": {"git": null, "registry": {"repository": absent, "secretRef": {"name": PUSH},
+                    "digest": format!("sha256:{}", "1".repeat(64))}}, "images": null}))
+                .fails(User, "ImageNotFound", "sha256:1111")
+                .jobs(0),
             of("spoiled-layout").image(&json!({"dockerfile": {"path": "spoiled/Dockerfile"}})).fails(
                 Infrastructure,
                 "LayoutInvalid",

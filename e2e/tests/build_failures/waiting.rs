@@ -39,6 +39,7 @@ async fn pods_that_cannot_start_say_why() {
         let opaque = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "opaque"},
             "stringData": {"config": "{}"}});
         place.apply(&opaque).await.unwrap();
+        let python = place.ground.setting("IMAGE_BASE_PYTHON");
         let run_it = ["true"];
         let checked = |name: &'static str, more: &Value| of(name).check(&place, &run_it, more);
         let rows = vec![
@@ -55,6 +56,9 @@ async fn pods_that_cannot_start_say_why() {
                 .with(&json!({"retries": 1, "timeout": "3m"}))
                 .fails(Infrastructure, "ImagePullFailed", "none:1")
                 .jobs(2),
+            // What a check talks to ends again and again.
+            checked("no-service", &json!({"services": [{"name": "db", "image": python, "command": ["false"], "port": 5432}]}))
+                .fails(Infrastructure, "ContainerFailedToStart", "service-db"),
             checked("no-image-name", &json!({"image": "Not A Name"})).fails(User, "PodImageInvalid", "Not A Name"),
         ];
         let waits = [

@@ -96,7 +96,7 @@ pub struct Rule {
 }
 
 /// The proxy. It ends with this value.
-pub struct Registry {
+pub struct RegistryProxy {
     told: Arc<Told>,
     task: tokio::task::JoinHandle<()>,
 }
@@ -107,7 +107,7 @@ struct Told {
     given: Mutex<Vec<String>>,
 }
 
-impl Registry {
+impl RegistryProxy {
     pub async fn start(ground: &Ground, rules: Vec<Rule>) -> Result<Self> {
         let upstream = ground.setting("REGISTRY_ADDRESS").parse().context("the registry's address")?;
         let address = address(ground);
@@ -128,7 +128,7 @@ impl Registry {
     }
 }
 
-impl Drop for Registry {
+impl Drop for RegistryProxy {
     fn drop(&mut self) {
         self.task.abort();
     }
