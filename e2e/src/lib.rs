@@ -13,6 +13,7 @@ pub mod install;
 pub mod known;
 pub mod listener;
 pub mod load;
+pub mod names;
 pub mod orders;
 pub mod place;
 pub mod process;

@@ -44,7 +44,12 @@ pub struct Listener {
 
 impl Listener {
     pub async fn start(ground: &Ground, manner: Manner) -> Result<Self> {
-        let listen: SocketAddr = format!("{}:0", ground.setting("HOST_ADDRESS")).parse().context("this machine")?;
+        Self::at(ground, 0, manner).await
+    }
+
+    /// On a port of this machine; 0: any.
+    pub async fn at(ground: &Ground, port: u16, manner: Manner) -> Result<Self> {
+        let listen: SocketAddr = format!("{}:{port}", ground.setting("HOST_ADDRESS")).parse().context("this machine")?;
         let listener = TcpListener::bind(listen).await.with_context(|| format!("listen on {listen}"))?;
         let url = format!("http://{}", listener.local_addr()?);
         let heard: Arc<Mutex<Vec<Heard>>> = Arc::default();
@@ -66,6 +71,11 @@ impl Listener {
 
     pub fn heard(&self) -> Vec<Heard> {
         self.heard.lock().unwrap().clone()
+    }
+
+    /// The credentials among it.
+    pub fn credentials(&self) -> Vec<String> {
+        self.heard().into_iter().filter_map(|heard| heard.authorization).collect()
     }
 }
 

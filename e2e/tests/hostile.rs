@@ -1,6 +1,8 @@
 //! A hostile Dockerfile, a hostile test and a hostile repository: what they try to read, and do not get. Each attempt is
 //! also made where its guard is missing, and succeeds there: or it would prove nothing.
 
+#[path = "hostile/names.rs"]
+mod names;
 #[path = "hostile/reading.rs"]
 mod reading;
 #[path = "hostile/sources.rs"]

@@ -33,11 +33,6 @@ async fn submodule(place: &Place, name: &'static str, url: &str) -> Row {
         .fails(User, "SubmoduleUnavailable", "lib")
 }
 
-/// Which of these were sent a credential.
-fn credentials_sent(listener: &Listener) -> Vec<String> {
-    listener.heard().into_iter().filter_map(|heard| heard.authorization).collect()
-}
-
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs the test cluster"]
 async fn a_credential_goes_to_no_other_host() {
@@ -61,9 +56,9 @@ async fn a_credential_goes_to_no_other_host() {
         run(&place, rows, async |_| ()).await;
         let [git, ..] = credentials(ground);
         assert!(!of_module.heard().is_empty() && !sends_on.heard().is_empty(), "they were asked");
-        assert_eq!(credentials_sent(&of_module), [""; 0], "a submodule's host");
-        assert_eq!(credentials_sent(&of_redirect), [""; 0], "where a redirect leads");
-        assert!(credentials_sent(&of_source).iter().any(|sent| git.is_in(sent)), "{:?}", of_source.heard());
+        assert_eq!(of_module.credentials(), [""; 0], "a submodule's host");
+        assert_eq!(of_redirect.credentials(), [""; 0], "where a redirect leads");
+        assert!(of_source.credentials().iter().any(|sent| git.is_in(sent)), "{:?}", of_source.heard());
     })
     .await;
 }
