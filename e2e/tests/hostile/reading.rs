@@ -5,9 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt as _;
 use serde_json::{Value, json};
+use switchyard_api::names::LABEL_BUILD;
 use switchyard_e2e::{
     app::{GIT, PULL, PUSH},
     forge::Repository,
+    ground::root,
     known::{Known, log},
     place::{Place, in_a_namespace},
     process::run as run_program,
@@ -149,6 +151,24 @@ async fn output(place: &Place, build: &str, container: &str) -> String {
     log(place, &pod.name_any(), container).await
 }
 
+/// What the chart makes for a network that enforces it, read back from the API server: it selects the pods of the Build, and
+/// leaves the address out of what they reach.
+async fn closes_the_metadata_address(place: &Place) {
+    let chart = root().join("charts/switchyard").display().to_string();
+    let only = format!("networkPolicy.namespaces={{{}}}", place.namespace);
+    let mut helm = place.ground.helm(&["template", "switchyard", &chart, "--set", &only]);
+    helm.args(["--show-only", "templates/networkpolicy.yaml"]);
+    place.apply_all(&run_program(&mut helm).await.unwrap()).await.unwrap();
+    let path = format!("/apis/networking.k8s.io/v1/namespaces/{}/networkpolicies", place.namespace);
+    let policy = place.get(&path).await.unwrap()["items"][0]["spec"].take();
+    assert_eq!(policy["podSelector"], json!({"matchExpressions": [{"key": LABEL_BUILD, "operator": "Exists"}]}));
+    assert_eq!(place.list::<Pod>(LABEL_BUILD).await.len(), 2, "the pods of the check and of the image, and no others");
+    assert_eq!((&policy["policyTypes"], &policy["ingress"]), (&json!(["Ingress", "Egress"]), &Value::Null));
+    let blocks = policy["egress"][0]["to"].as_array().unwrap();
+    let all = blocks.iter().find(|block| block["ipBlock"]["cidr"] == "0.0.0.0/0").unwrap();
+    assert!(all["ipBlock"]["except"].as_array().unwrap().contains(&json!(Metadata::ADDRESS)), "{policy}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs the test cluster"]
 async fn a_test_and_a_dockerfile_get_nothing_that_is_not_theirs() {
@@ -198,6 +218,8 @@ async fn reading(place: &Place, other: &Place) {
     server.address("delete").await;
     let mut kubectl = ground.kubectl(&["delete", "clusterrolebinding", &place.namespace]);
     run_program(&mut kubectl).await.unwrap();
+
+    closes_the_metadata_address(place).await;
 
     let [unguarded, check, build] = [&unguarded, &check, &build].map(|output| got(output, &known));
     let of = |got: &Got, attempt: &str| got.get(attempt).cloned().unwrap_or_else(|| "NOT MADE".to_owned());
