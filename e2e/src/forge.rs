@@ -64,6 +64,20 @@ impl<'a> Repository<'a> {
         Ok(run(self.git().args(["rev-parse", "HEAD"])).await?.trim().to_owned())
     }
 
+    /// A link at this path, to whatever lies at `target` where it is read. Not pushed yet.
+    pub async fn symlink(&self, path: &str, target: &str) -> Result<()> {
+        fs::symlink(target, self.folder.join(path)).await.with_context(|| format!("link {path} to {target}"))
+    }
+
+    /// A submodule at this path, which is at this commit of whatever `.gitmodules` says; pushed. The commit's full name.
+    pub async fn link(&self, path: &str, commit: &str, message: &str) -> Result<String> {
+        // An empty folder, as a clone without submodules has it: else `add` would take the link for a deletion.
+        fs::create_dir_all(self.folder.join(path)).await?;
+        let link = format!("160000,{commit},{path}");
+        run(self.git().args(["update-index", "--add", "--cacheinfo", &link])).await?;
+        self.push(message).await
+    }
+
     /// Writes these files, commits and pushes.
     pub async fn commit(&self, files: &[(&str, String)], message: &str) -> Result<String> {
         for (path, text) in files {

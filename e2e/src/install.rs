@@ -101,7 +101,8 @@ pub async fn install(ground: &Ground) -> Result<()> {
         "image": {"repository": repository, "tag": tag},
         "kanikoImage": ground.setting("IMAGE_KANIKO"),
         "imagePullSecrets": [{"name": PULL}],
-        "insecureRegistries": [ground.setting("REGISTRY")],
+        // Tests of failures push by way of a registry of their own.
+        "insecureRegistries": [ground.setting("REGISTRY"), crate::registry_proxy::address(ground)],
         "trivy": {"image": ground.setting("IMAGE_TRIVY"), "dbRepository": ground.setting("TRIVY_DB")},
     });
     charts(ground, &values).await

@@ -1,8 +1,8 @@
-//! Orders to a Rollout, as a person gives them.
+//! Orders, as a person gives them.
 
-use serde_json::json;
+use serde_json::{Value, json};
 use switchyard_api::{
-    Command, Rollout,
+    Build, Command, Rollout,
     command::{CommandState, CommandStatus},
 };
 
@@ -20,15 +20,29 @@ impl Place {
 
     /// Orders it and goes on. The Command's name.
     pub async fn give_order(&self, rollout: &str, kind: &str, revision: Option<&str>) -> String {
+        let uid = self.find::<Rollout>(rollout).await.and_then(|r| r.metadata.uid).unwrap();
+        let target = json!({"kind": "Rollout", "name": rollout, "uid": uid});
+        self.command(kind, &json!({"revision": revision, "targetRef": target})).await
+    }
+
+    /// Ends a Build, in the name of whoever runs the tests, and waits until that is done.
+    pub async fn cancel(&self, build: &str, reason: &str) {
+        let uid = self.find::<Build>(build).await.and_then(|b| b.metadata.uid).unwrap();
+        let target = json!({"kind": "Build", "name": build, "uid": uid});
+        let name = self.command("Cancel", &json!({"reason": reason, "targetRef": target})).await;
+        let status = self.answer(&name).await;
+        assert_eq!(status.state, CommandState::Done, "{}", status.message);
+    }
+
+    async fn command(&self, kind: &str, spec: &Value) -> String {
         let whoami = ["auth", "whoami", "-o", "jsonpath={.status.userInfo.username}"];
         let user = run(&mut self.kubectl(&whoami)).await.unwrap();
-        let uid = self.find::<Rollout>(rollout).await.and_then(|r| r.metadata.uid).unwrap();
         let name = format!("{}-{}", kind.to_lowercase(), suffix());
-        let command = json!({
-            "apiVersion": "switchyard.dev/v1alpha1", "kind": "Command", "metadata": {"name": name},
-            "spec": {"user": user, "type": kind, "revision": revision,
-                "targetRef": {"kind": "Rollout", "name": rollout, "uid": uid}},
-        });
+        let mut spec = spec.clone();
+        spec["user"] = json!(user);
+        spec["type"] = json!(kind);
+        let command = json!({"apiVersion": "switchyard.dev/v1alpha1", "kind": "Command", "metadata": {"name": name},
+            "spec": spec});
         feed(&mut self.kubectl(&["create", "-f", "-"]), &command.to_string()).await.unwrap();
         name
     }

@@ -83,27 +83,6 @@ async fn a_failing_test_stops_the_line() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs the test cluster"]
-async fn a_broken_dockerfile_says_which_line() {
-    in_a_namespace("failing-dockerfile", async |place| {
-        place.equip().await;
-        let mut files = Source::good(&place.ground, "one");
-        files.retain(|(name, _)| *name != "Dockerfile");
-        let broken = "RUN echo the paint is still wet && exit 137";
-        files.push(("Dockerfile", Source::dockerfile(&place.ground, broken)));
-        let (repository, commit) = repository(&place, &files).await;
-        place.apply(&build(&place, "shop", &repository.url, &commit)).await.unwrap();
-
-        let failure = failure(&place, "shop", 120).await;
-        assert_eq!(failure.class, Class::User);
-        assert!(failure.step.starts_with("image/web"), "{}", failure.step);
-        assert!(!failure.reason.contains("OOM"), "137 came from the Dockerfile, nobody was killed: {}", failure.reason);
-        assert!(failure.log.as_deref().is_some_and(|log| log.contains("the paint is still wet")), "{:?}", failure.log);
-    })
-    .await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-#[ignore = "needs the test cluster"]
 async fn refused_git_credentials_are_named_by_pipeline_and_build() {
     in_a_namespace("failing-git", async |place| {
         place.equip().await;
@@ -159,28 +138,6 @@ async fn a_secret_that_nobody_granted_is_asked_for() {
                 conditions.iter().any(|c| c.reason == "SourceUnreachable")
             })
             .await;
-    })
-    .await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-#[ignore = "needs the test cluster"]
-async fn refused_registry_credentials_end_the_push() {
-    in_a_namespace("failing-registry", async |place| {
-        place.equip().await;
-        let (repository, commit) = repository(&place, &Source::good(&place.ground, "one")).await;
-        let registry = place.ground.setting("REGISTRY");
-        let wrong = json!({"auths": {registry: {"username": "push", "password": "not-the-password"}}});
-        place.dockerconfig_secret(PUSH, &wrong.to_string()).await;
-        place.apply(&build(&place, "shop", &repository.url, &commit)).await.unwrap();
-
-        let failure = failure(&place, "shop", 150).await;
-        assert_eq!(failure.class, Class::User);
-        assert!(failure.step.starts_with("image/web"), "{}", failure.step);
-        assert_eq!(failure.reason, "RegistryUnauthorized");
-        assert!(failure.message.contains(registry), "who refuses? {}", failure.message);
-        assert!(!failure.message.contains("not-the-password"));
-        assert_eq!(place.list::<Job>("").await.len(), 2, "the check and one image: refused is refused");
     })
     .await;
 }

@@ -2,7 +2,11 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-use std::{collections::BTreeSet, fs, path::PathBuf};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::PathBuf,
+};
 
 use kube::CustomResourceExt;
 use serde_json::Value;
@@ -156,10 +160,41 @@ fn unfounded(page: &str) -> Vec<String> {
 }
 
 #[test]
-fn every_test_that_the_guarantees_name_exists() {
-    let page = fs::read_to_string(repository().join("docs/guarantees.md")).unwrap();
-    assert!(page.matches("world::properties::").count() > 10, "is this the page?");
-    assert_eq!(unfounded(&page), [""; 0], "docs/guarantees.md names what is not there");
+fn every_test_that_a_page_names_exists() {
+    for (path, word, at_least) in [
+        ("docs/guarantees.md", "world::properties::", 10),
+        ("docs/spec/build.md", "e2e::", 20),
+        ("docs/security.md", "e2e::", 8),
+    ] {
+        let page = fs::read_to_string(repository().join(path)).unwrap();
+        assert!(page.matches(word).count() > at_least, "is {path} the page?");
+        assert_eq!(unfounded(&page), [""; 0], "{path} names what is not there");
+    }
+}
+
+/// By reason, the class that the table of failures on the page of Build gives it; waiting ones have no column for it.
+fn classes(page: &str) -> BTreeMap<&str, &str> {
+    let rows = page.lines().filter(|line| line.starts_with("| `"));
+    let cells = rows.map(|line| line.split('|').map(str::trim).collect::<Vec<_>>());
+    let classes = ["User", "Policy", "Infrastructure", "Timeout", "Cancelled", "Lost"];
+    cells
+        .filter(|cells| cells.len() > 3 && classes.contains(&cells[2]))
+        .flat_map(|cells| cells[1].split(", ").map(move |reason| (reason.trim_matches('`'), cells[2])).collect::<Vec<_>>())
+        .collect()
+}
+
+#[test]
+fn every_reason_has_its_class_on_the_page() {
+    let page = page("build");
+    let told = classes(&page);
+    assert!(told.len() > 40, "{told:?}");
+    let ours = switchyard_decide::build::REASONS.iter().map(|(reason, class, _)| (*reason, format!("{class:?}")));
+    let workers = Reason::ALL.iter().map(|r| (r.as_str(), format!("{:?}", r.class())));
+    for (reason, class) in ours.chain(workers) {
+        if let Some(told) = told.get(reason) {
+            assert_eq!(*told, class, "{reason}");
+        }
+    }
 }
 
 #[test]
