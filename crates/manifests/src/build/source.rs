@@ -4,6 +4,7 @@ use serde_json::json;
 use switchyard_api::{
     Build,
     build::{Check, GitCommit, Image, SecretRef, Submodules},
+    names,
 };
 
 use super::container::{Container, DOCKER_CONFIG_JSON, Volume, literal, option};
@@ -80,6 +81,13 @@ pub fn clone(build: &Build, git: &GitCommit, settings: &Settings, sharing: Shari
         Some(secret) => container.reads(&Volume::secret("git-credential", secret), GIT_CREDENTIAL),
         None => container,
     })
+}
+
+/// For a container that holds something and comes after a stranger's. The containers of a pod share the files that say who
+/// resolves names and what they resolve to, and whoever is root in one may write them: the next would take the stranger's
+/// machine for its registry. So it has those that `clone` kept.
+pub fn own_names(container: Container) -> Container {
+    names::RESOLVERS.into_iter().fold(container, |container, (path, file)| container.reads_file(&steps(), file, path))
 }
 
 /// Where a Build keeps artifacts: beside its first image, by that image's push credential.
