@@ -23,7 +23,7 @@ const HELD: [(&str, &[&str]); 6] = [
             "service-db: | POSTGRES_PASSWORD | test-db",
             "service-queue: | | ",
             "check: +src | CI | test-settings",
-            "save: push-credential src steps/resolv.conf steps/hosts | | shop-registry",
+            "save: push-credential src +archive steps/resolv.conf steps/hosts | | shop-registry",
         ],
     ),
     (
@@ -43,7 +43,10 @@ const HELD: [(&str, &[&str]); 6] = [
             "quality: scanner sonarqube-token steps/resolv.conf steps/hosts | | sonar",
         ],
     ),
-    ("image-job", &["clone: +src +steps +tmp | | ", "build: src +out | | ", "push: out steps steps/resolv.conf steps/hosts | | "]),
+    (
+        "image-job",
+        &["clone: +src +steps +tmp | | ", "build: src +out | | ", "push: out steps steps/resolv.conf steps/hosts | | "],
+    ),
     (
         "image-job-full",
         &[
@@ -88,7 +91,8 @@ fn who_holds_something_and_comes_after_a_stranger_resolves_names_by_files_of_its
     }
     let job = job("image-job");
     let push = &job["spec"]["template"]["spec"]["containers"][0]["volumeMounts"];
-    let paths: Vec<&str> = list(push).iter().filter(|m| m["subPath"].is_string()).map(|m| text(&m["mountPath"])).collect();
+    let paths: Vec<&str> =
+        list(push).iter().filter(|m| m["subPath"].is_string()).map(|m| text(&m["mountPath"])).collect();
     assert_eq!(paths, ["/etc/resolv.conf", "/etc/hosts"]);
 }
 

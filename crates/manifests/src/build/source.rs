@@ -113,7 +113,8 @@ pub fn save(build: &Build, check: &Check, settings: &Settings) -> Option<Contain
     let mut args = vec!["save".to_owned(), option("--repository", &image.repository), option("--from", SOURCE)];
     args.extend(check.artifacts.iter().map(|path| option("--path", path)));
     let container = of_registry("save", args, image.secret_ref.as_ref(), "push-credential", settings);
-    Some(container.reads(&source(), SOURCE))
+    // It packs before it sends.
+    Some(container.reads(&source(), SOURCE).writes(&Volume::scratch("archive"), "/tmp"))
 }
 
 /// A worker that speaks to one registry, with one credential.
