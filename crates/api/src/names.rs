@@ -37,6 +37,10 @@ pub const ANNOTATION_CHECK: &str = "switchyard.dev/check-run";
 /// On a Job: which step attempt it is, `image/web/1`.
 pub const ANNOTATION_STEP: &str = "switchyard.dev/step";
 
+/// The files by which a container resolves names, and what the worker's `clone` calls its copies of them. The containers of
+/// a pod share these files.
+pub const RESOLVERS: [(&str, &str); 2] = [("/etc/resolv.conf", "resolv.conf"), ("/etc/hosts", "hosts")];
+
 /// The value of the revision label in a live selector that means nobody yet.
 pub const NOBODY: &str = "none";
 

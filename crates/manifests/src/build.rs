@@ -20,6 +20,8 @@
 //! | `pull`      | worker     | of the registry                   | `/out`                                     |
 //! | `accept`    | worker     | of the registry                   | `/scan` read-only                          |
 //!
+//! Those that come after a stranger's and hold something resolve names as `clone` did ([`source::own_names`]).
+//!
 //! A line of a Dockerfile reads whatever Kaniko can, hence the container of its own that pushes. `scan` has `/src`
 //! read-only too where the spec names an ignore file in it, and the credential to pull where its database is a mirror.
 
@@ -44,7 +46,7 @@ use self::{
     container::WORKER,
     pod::{job, pod},
     pull::PullCredential,
-    source::{Sharing, clone},
+    source::{Sharing, clone, own_names},
 };
 use crate::Settings;
 
@@ -90,14 +92,14 @@ pub fn check_job(build: &Build, check: &Check, attempt: i32, settings: &Settings
             match source::save(build, check, settings) {
                 Some(save) => {
                     init_containers.push(user);
-                    save
+                    own_names(save)
                 }
                 None => user,
             }
         }
         (None, Some(sonar)) => {
             init_containers.push(check::scanner(sonar, settings));
-            check::quality(sonar, settings)
+            own_names(check::quality(sonar, settings))
         }
         (None, None) => return None,
     };
@@ -116,9 +118,11 @@ pub fn image_job(build: &Build, image: &Image, attempt: i32, settings: &Settings
     init_containers.extend(pull.login(settings));
     init_containers.push(image::kaniko(build, image, &pull, settings));
     if let Some(scan) = scan::wanted(build, settings) {
-        init_containers.extend([scan::trivy(build, scan, &pull, ROOT, settings), scan::sbom(ROOT, settings)]);
+        let trivy = scan::trivy(build, scan, &pull, ROOT, settings);
+        init_containers.extend([own_names(trivy), scan::sbom(ROOT, settings)]);
     }
-    let pod = pod(build, settings, Sharing::Read, &init_containers, &image::push(build, image, settings));
+    let push = own_names(image::push(build, image, settings));
+    let pod = pod(build, settings, Sharing::Read, &init_containers, &push);
     Some(job(build, Step::Image(&image.name), attempt, &pod))
 }
 

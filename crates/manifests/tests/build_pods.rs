@@ -23,7 +23,7 @@ const HELD: [(&str, &[&str]); 6] = [
             "service-db: | POSTGRES_PASSWORD | test-db",
             "service-queue: | | ",
             "check: +src | CI | test-settings",
-            "save: push-credential src | | shop-registry",
+            "save: push-credential src +archive steps/resolv.conf steps/hosts | | shop-registry",
         ],
     ),
     (
@@ -40,19 +40,22 @@ const HELD: [(&str, &[&str]); 6] = [
             "clone: +src +steps +tmp git-credential | | shop-git",
             "fetch: push-credential +src | | shop-registry",
             "check: +src +scanner | SONAR_TOKEN | sonar",
-            "quality: scanner sonarqube-token | | sonar",
+            "quality: scanner sonarqube-token steps/resolv.conf steps/hosts | | sonar",
         ],
     ),
-    ("image-job", &["clone: +src +steps +tmp | | ", "build: src +out | | ", "push: out steps | | "]),
+    (
+        "image-job",
+        &["clone: +src +steps +tmp | | ", "build: src +out | | ", "push: out steps steps/resolv.conf steps/hosts | | "],
+    ),
     (
         "image-job-full",
         &[
             "clone: +src +steps +tmp git-credential | | shop-git",
             "login: registry-credentials +pull | | base-images more-base-images shop-cache",
             "build: src +out pull | DOCKER_CONFIG | ",
-            "scan: out +scan +trivy src | | ",
+            "scan: out +scan +trivy src steps/resolv.conf steps/hosts | | ",
             "sbom: +scan | | ",
-            "push: push-credential out steps scan | | shop-registry",
+            "push: push-credential out steps scan steps/resolv.conf steps/hosts | | shop-registry",
         ],
     ),
     (
@@ -73,6 +76,24 @@ fn each_container_holds_what_it_needs_and_nothing_else() {
     for (name, expected) in HELD {
         assert_eq!(held(&job(name)), expected, "{name}");
     }
+}
+
+/// A stranger's container may write the files that say who resolves names, which the containers of a pod share.
+#[test]
+fn who_holds_something_and_comes_after_a_stranger_resolves_names_by_files_of_its_own() {
+    for (name, expected) in HELD {
+        let strangers = |line: &&str| ["check:", "build:", "service-"].iter().any(|start| line.starts_with(start));
+        let after = expected.iter().skip_while(|line| !strangers(line)).filter(|line| !strangers(line));
+        let asks = after.filter(|line| !line.starts_with("sbom:"));
+        for line in asks {
+            assert!(line.contains("steps/resolv.conf steps/hosts"), "{name}: {line}");
+        }
+    }
+    let job = job("image-job");
+    let push = &job["spec"]["template"]["spec"]["containers"][0]["volumeMounts"];
+    let paths: Vec<&str> =
+        list(push).iter().filter(|m| m["subPath"].is_string()).map(|m| text(&m["mountPath"])).collect();
+    assert_eq!(paths, ["/etc/resolv.conf", "/etc/hosts"]);
 }
 
 /// What would be wrong shows: a volume too many, one that may be written, and a Secret by either way.

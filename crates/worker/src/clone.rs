@@ -48,6 +48,7 @@ pub async fn run(arguments: &Clone) -> Result<Report, Failure> {
         committed: cloned.committed,
         subject: cloned.subject,
     };
+    termination::keep_names(&arguments.steps)?;
     termination::hand_over(&arguments.steps, &cloned)?;
     let seconds = start.elapsed().as_secs_f32();
     let version = cloned.version.as_deref().unwrap_or("not asked for");

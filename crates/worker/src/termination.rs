@@ -3,6 +3,7 @@
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use switchyard_api::names::RESOLVERS;
 use switchyard_api::report::{Cloned, Reason, Report};
 
 use crate::failure::Failure;
@@ -24,6 +25,22 @@ pub fn hand_over(steps: &Path, cloned: &Cloned) -> Result<(), Failure> {
     let text = serde_json::to_vec(cloned).map_err(|error| io(error.into()))?;
     std::fs::write(&partial, text).map_err(io)?;
     std::fs::rename(&partial, steps.join("clone.json")).map_err(io)
+}
+
+/// Keeps the files by which names are resolved as they are before a stranger's container runs in the pod, for those
+/// that come after it.
+pub fn keep_names(steps: &Path) -> Result<(), Failure> {
+    let io = |error: std::io::Error| Failure::io("keep how names are resolved", &error);
+    std::fs::create_dir_all(steps).map_err(io)?;
+    for (path, kept) in RESOLVERS {
+        let text = match std::fs::read(path) {
+            // Then there is nothing that anybody could have changed.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => vec![],
+            read => read.map_err(io)?,
+        };
+        std::fs::write(steps.join(kept), text).map_err(io)?;
+    }
+    Ok(())
 }
 
 /// What the clone step left.

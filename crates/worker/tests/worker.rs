@@ -32,6 +32,9 @@ fn a_commit_becomes_a_digest() {
     assert_eq!((code, cloned.version.as_deref(), cloned.branch.as_deref()), (0, Some("1.5.0"), Some("trunk")));
     assert_eq!((cloned.commit.as_str(), cloned.subject.as_str()), (commit.as_str(), "feat: sell shoes"));
     assert!(Path::new(&pod.path("src/file")).exists());
+    // How names are resolved, for those that come after a stranger.
+    let kept = std::fs::read(pod.path("steps/resolv.conf")).unwrap();
+    assert_eq!(kept, std::fs::read("/etc/resolv.conf").unwrap_or_default());
     assert!(!said.contains("hunter2"), "{said}");
 
     let standin = registry::start(registry::Manner { bearer: true, ..registry::Manner::default() });

@@ -29,8 +29,7 @@ fn git_trusts_the_source() -> Vec<Value> {
     ]
 }
 
-/// As the user wrote it: its command may use `$(NAME)` as in any container. It may be root, since most images are, but
-/// gains nothing by setuid.
+/// As the user wrote it: its command may use `$(NAME)` as in any container. It may be root, since most images are.
 ///
 /// Architecture Invariant: what a user wrote as `env` and `envFrom` stands in this container and in [`service`] alone,
 /// so a name that makes a program load code (`LD_PRELOAD`, `NODE_OPTIONS`) loads it where that user's code runs anyway.
@@ -44,8 +43,13 @@ pub fn user(check: &CheckJob) -> Container {
         .with("env", json!(environment))
         .with("envFrom", json!(env_from))
         .with("resources", json!(resources))
-        .with("securityContext", json!({"allowPrivilegeEscalation": false}))
+        .with("securityContext", confined())
         .writes(&source(), SOURCE)
+}
+
+/// It may be root, but gains nothing by setuid, and cannot listen to what others in its pod say on the network.
+fn confined() -> Value {
+    json!({"allowPrivilegeEscalation": false, "capabilities": {"drop": ["NET_RAW"]}})
 }
 
 /// Runs beside the check for as long as that does (a sidecar: an init container that is not waited for, but for its
@@ -60,7 +64,7 @@ pub fn service(service: &CheckService) -> Container {
         .with("env", json!(env))
         .with("resources", json!(resources))
         .with("startupProbe", json!(probe))
-        .with("securityContext", json!({"allowPrivilegeEscalation": false}))
+        .with("securityContext", confined())
 }
 
 /// The scanner of SonarQube. The image's own entrypoint is passed by: it would put the token on the command line.

@@ -157,6 +157,13 @@ impl Container {
         self
     }
 
+    /// Mounts one file of a volume, which has to be there by then.
+    pub fn reads_file(mut self, volume: &Volume, file: &str, path: &str) -> Self {
+        self.mounts.push(json!({"name": volume.name, "mountPath": path, "subPath": file, "readOnly": true}));
+        self.volumes.push(volume.body());
+        self
+    }
+
     /// As in a pod.
     pub fn body(&self) -> Value {
         let mut body = self.body.clone();

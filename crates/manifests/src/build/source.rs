@@ -4,6 +4,7 @@ use serde_json::json;
 use switchyard_api::{
     Build,
     build::{Check, GitCommit, Image, SecretRef, Submodules},
+    names,
 };
 
 use super::container::{Container, DOCKER_CONFIG_JSON, Volume, literal, option};
@@ -82,6 +83,13 @@ pub fn clone(build: &Build, git: &GitCommit, settings: &Settings, sharing: Shari
     })
 }
 
+/// For a container that holds something and comes after a stranger's. The containers of a pod share the files that say who
+/// resolves names and what they resolve to, and whoever is root in one may write them: the next would take the stranger's
+/// machine for its registry. So it has those that `clone` kept.
+pub fn own_names(container: Container) -> Container {
+    names::RESOLVERS.into_iter().fold(container, |container, (path, file)| container.reads_file(&steps(), file, path))
+}
+
 /// Where a Build keeps artifacts: beside its first image, by that image's push credential.
 fn kept(build: &Build) -> Option<&Image> {
     build.spec.recipe.images.first()
@@ -105,7 +113,8 @@ pub fn save(build: &Build, check: &Check, settings: &Settings) -> Option<Contain
     let mut args = vec!["save".to_owned(), option("--repository", &image.repository), option("--from", SOURCE)];
     args.extend(check.artifacts.iter().map(|path| option("--path", path)));
     let container = of_registry("save", args, image.secret_ref.as_ref(), "push-credential", settings);
-    Some(container.reads(&source(), SOURCE))
+    // It packs before it sends.
+    Some(container.reads(&source(), SOURCE).writes(&Volume::scratch("archive"), "/tmp"))
 }
 
 /// A worker that speaks to one registry, with one credential.

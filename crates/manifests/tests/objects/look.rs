@@ -67,8 +67,10 @@ pub fn held(job: &Value) -> Vec<String> {
         for field in ["env", "envFrom"] {
             secrets(&container[field], &mut seen);
         }
-        let mounted =
-            mounts.iter().map(|m| format!("{}{}", if m["readOnly"] == true { "" } else { "+" }, text(&m["name"])));
+        let mounted = mounts.iter().map(|m| {
+            let file = m["subPath"].as_str().map(|file| format!("/{file}")).unwrap_or_default();
+            format!("{}{}{file}", if m["readOnly"] == true { "" } else { "+" }, text(&m["name"]))
+        });
         let environment = list(&container["env"])
             .iter()
             .map(|e| text(&e["name"]))
