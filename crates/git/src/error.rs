@@ -52,9 +52,10 @@ pub enum Error {
 impl Error {
     /// An error of our own disk.
     pub(crate) fn io(doing: &'static str, error: &std::io::Error) -> Self {
-        match error.kind() {
-            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Error::NoSpace { doing: doing.to_owned() },
-            _ => Error::Io { doing, why: error.to_string() },
+        if matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded) {
+            Error::NoSpace { doing: doing.to_owned() }
+        } else {
+            Error::Io { doing, why: error.to_string() }
         }
     }
 }

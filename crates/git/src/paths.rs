@@ -73,27 +73,27 @@ async fn changed(
 ) -> Result<Vec<u8>, Error> {
     let (base, commit) = (comparison.base.as_str(), comparison.commit.as_str());
     let asked = Asked { doing: "fetch", host: remote.url.host(), object: base };
-    let bare = session.scratch("trees");
+    let trees = session.scratch("trees");
     let format = format!("--object-format={}", comparison.commit.object_format());
-    let init = ["init", "--quiet", "--bare", "--template=", &format, text(&bare)?];
+    let init = ["init", "--quiet", "--bare", "--template=", &format, text(&trees)?];
     session.local(None, &init, left(), Asked { doing: "init", ..asked }).await?;
 
     let url = remote.url.as_str();
     let fetch = |depth| ["fetch", "--quiet", depth, "--filter=blob:none", "--no-tags", "--no-write-fetch-head"];
     let exact = [&fetch("--depth=1")[..], &["--end-of-options", url, base, commit]].concat();
-    match session.remote(Some(&bare), &exact, left(), asked).await {
+    match session.remote(Some(&trees), &exact, left(), asked).await {
         Ok(_) => {}
         Err(Error::CommitNotFound { .. }) => {
             let name = crate::remote::branch_or_head(comparison.branch);
             let refspec = format!("+{}:refs/switchyard/source", name.full());
             let branch = [&fetch("--depth=1000")[..], &["--end-of-options", url, &refspec]].concat();
-            session.remote(Some(&bare), &branch, left(), Asked { object: &name.to_string(), ..asked }).await?;
+            session.remote(Some(&trees), &branch, left(), Asked { object: &name.to_string(), ..asked }).await?;
         }
         Err(error) => return Err(error),
     }
     let compare =
         ["diff-tree", "-r", "-z", "--name-only", "--no-renames", "--no-ext-diff", "--end-of-options", base, commit];
-    session.local_bytes(Some(&bare), &compare, left(), Asked { doing: "diff-tree", ..asked }).await
+    session.local_bytes(Some(&trees), &compare, left(), Asked { doing: "diff-tree", ..asked }).await
 }
 
 /// Of these paths, those that the patterns match. Git itself matches them, so that they mean what they mean in a

@@ -93,10 +93,10 @@ impl Url {
         for part in text.split('/') {
             match part {
                 "" | "." => {}
-                ".." if parts.pop().is_none() => {
-                    return Err(Error::BadUrl { why: "the relative URL leads above the root of the host" });
+                ".." => {
+                    let above = Error::BadUrl { why: "the relative URL leads above the root of the host" };
+                    parts.pop().ok_or(above)?;
                 }
-                ".." => {}
                 name => parts.push(name),
             }
         }

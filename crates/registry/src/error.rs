@@ -28,7 +28,7 @@ pub enum Error {
     #[error("{registry} does not let {what} be moved: {why}")]
     TagImmutable { registry: String, what: String, why: String },
     /// 429.
-    #[error("{registry} asks for fewer requests{}", again(.retry_after))]
+    #[error("{registry} asks for fewer requests{}", again(*.retry_after))]
     TooManyRequests { registry: String, retry_after: Option<Duration> },
     /// 5xx, or an answer against the protocol.
     #[error("{registry} answered wrongly: {why}")]
@@ -56,9 +56,10 @@ pub enum Error {
 impl Error {
     /// An error of our own disk.
     pub(crate) fn io(doing: &'static str, error: &std::io::Error) -> Self {
-        match error.kind() {
-            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Error::NoSpace { doing },
-            _ => Error::Io { doing, why: error.to_string() },
+        if matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded) {
+            Error::NoSpace { doing }
+        } else {
+            Error::Io { doing, why: error.to_string() }
         }
     }
 
@@ -83,7 +84,7 @@ impl Error {
     }
 }
 
-fn again(after: &Option<Duration>) -> String {
+fn again(after: Option<Duration>) -> String {
     after.map_or_else(String::new, |after| format!(", the next in {} s", after.as_secs()))
 }
 

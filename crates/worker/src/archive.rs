@@ -163,11 +163,10 @@ fn make(
     };
     let io = |error: io::Error| Failure::io(&format!("write {}", path.display()), &error);
     let Some(names) = names(path) else { return Err(refuse("it leads out of the source")) };
-    let folder = match kind {
-        EntryType::Directory => true,
-        EntryType::Regular => false,
-        _ => return Err(refuse("it is neither a file nor a folder")),
-    };
+    let folder = kind == EntryType::Directory;
+    if !folder && kind != EntryType::Regular {
+        return Err(refuse("it is neither a file nor a folder"));
+    }
     let Some((last, parents)) = names.split_last() else { return Err(refuse("it has no name")) };
     let mut place = source.again().map_err(io)?;
     for name in parents {
@@ -193,13 +192,13 @@ fn make(
 /// The folder of this name, made if nothing has it.
 fn enter(place: &Source, name: &OsStr) -> Result<Source, Refused> {
     let mode = Mode::from_raw_mode(0o775);
-    let made = match mkdirat(place.fd(), name, mode) {
+    let new = match mkdirat(place.fd(), name, mode) {
         Ok(()) => true,
         Err(Errno::EXIST) => false,
         Err(error) => return Err(error.into()),
     };
     let Found::Folder(folder) = place.find(name)? else { return Err(Refused::Unusual("below what is no folder")) };
-    if made {
+    if new {
         fchmod(folder.fd(), mode)?;
     }
     Ok(folder)

@@ -21,10 +21,8 @@ impl Failure {
 
     /// Our own files.
     pub fn io(doing: &str, error: &std::io::Error) -> Self {
-        let reason = match error.kind() {
-            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Reason::DiskFull,
-            _ => Reason::StepFailed,
-        };
+        let full = matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded);
+        let reason = if full { Reason::DiskFull } else { Reason::StepFailed };
         Self::new(reason, format!("cannot {doing}: {error}"))
     }
 
@@ -47,7 +45,18 @@ impl From<Git> for Failure {
             Git::Submodule { why, .. } => match **why {
                 Git::Unreachable { .. } => Reason::GitHostUnreachable,
                 Git::NoSpace { .. } => Reason::DiskFull,
-                _ => Reason::SubmoduleUnavailable,
+                Git::BadUrl { .. }
+                | Git::BadName { .. }
+                | Git::BadCredentials(_)
+                | Git::AuthenticationRefused { .. }
+                | Git::RepositoryNotFound { .. }
+                | Git::RefNotFound { .. }
+                | Git::CommitNotFound { .. }
+                | Git::HostKeyChanged { .. }
+                | Git::HostKeyUnknown { .. }
+                | Git::Submodule { .. }
+                | Git::Io { .. }
+                | Git::Other { .. } => Reason::SubmoduleUnavailable,
             },
             Git::NoSpace { .. } => Reason::DiskFull,
             Git::BadUrl { .. } | Git::BadName { .. } => Reason::GitSourceInvalid,

@@ -9,6 +9,7 @@ use crate::access::{Access, digest};
 use crate::archive::{MAX_ARCHIVE, unpack};
 use crate::command::Fetch;
 use crate::failure::Failure;
+use crate::pull;
 use crate::source::Source;
 
 pub async fn run(arguments: &Fetch) -> Result<Report, Failure> {
@@ -37,10 +38,8 @@ pub async fn run(arguments: &Fetch) -> Result<Report, Failure> {
 
 /// What was kept a while ago is gone, or hidden from this credential.
 fn of_reading(error: Error) -> Failure {
-    let reason = match &error {
-        Error::NotFound { .. } => Reason::ArtifactMissing,
-        Error::Denied { .. } => Reason::RegistryUnauthorized,
-        _ => return error.into(),
-    };
-    Failure::new(reason, error.to_string())
+    if matches!(error, Error::NotFound { .. }) {
+        return Failure::new(Reason::ArtifactMissing, error.to_string());
+    }
+    pull::of_reading(error)
 }

@@ -18,10 +18,11 @@ pub async fn run(arguments: &Pull) -> Result<Report, Failure> {
 
 /// Reading is all that was tried: what is denied is no push.
 pub fn of_reading(error: Error) -> Failure {
-    let reason = match &error {
-        Error::NotFound { .. } => Reason::ImageNotFound,
-        Error::Denied { .. } => Reason::RegistryUnauthorized,
-        _ => return error.into(),
-    };
-    Failure::new(reason, error.to_string())
+    if matches!(error, Error::NotFound { .. }) {
+        Failure::new(Reason::ImageNotFound, error.to_string())
+    } else if matches!(error, Error::Denied { .. }) {
+        Failure::new(Reason::RegistryUnauthorized, error.to_string())
+    } else {
+        error.into()
+    }
 }

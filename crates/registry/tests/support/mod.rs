@@ -159,34 +159,8 @@ fn answer(stream: &TcpStream, manner: &Manner, host: &str, stored: &Mutex<Stored
             (None, None) => reply("404 Not Found", "", b""),
         },
         ("PUT", true) => {
-            if manner.corrupt {
-                body.push(b'\n');
-            }
-            if let (Some(status), true) = (manner.no_artifacts, String::from_utf8_lossy(&body).contains("artifactType"))
-            {
-                return reply(status, "", br#"{"errors":[{"code":"MANIFEST_INVALID","message":"not an image"}]}"#);
-            }
-            let is_tag = !last.starts_with("sha256:");
-            if manner.immutable && is_tag && stored.manifests.contains_key(&last) {
-                let said = "it already exists in the 'shop' repository and cannot be overwritten because the repository \
-                            is immutable.";
-                let body = format!(r#"{{"errors":[{{"code":"TAG_INVALID","message":"The image tag: {said}"}}]}}"#);
-                return reply("400 Bad Request", "", body.as_bytes());
-            }
-            let parsed: serde_json::Value = serde_json::from_slice(&body).unwrap_or_default();
-            let subject = parsed["subject"]["digest"].as_str().unwrap_or_default().to_owned();
-            stored.manifests.insert(last.clone(), body);
-            if last.starts_with("sha256-") && stored.rivals < manner.rivals {
-                stored.rivals += 1;
-                let rival = serde_json::json!({"schemaVersion": 2, "manifests": [{"digest": "sha256:rival", "size": 1}],
-                    "mediaType": "application/vnd.oci.image.index.v1+json", "annotations": {"by": "rival"}});
-                stored.manifests.insert(last, rival.to_string().into_bytes());
-            }
-            let mut headers = if manner.no_location { "" } else { "Location: /v2/x\r\n" }.to_owned();
-            if manner.referrers && !subject.is_empty() {
-                headers += &format!("OCI-Subject: {subject}\r\n");
-            }
-            reply("201 Created", &headers, b"")
+            let (status, headers, said) = set_manifest(manner, &mut stored, &last, body);
+            reply(status, &headers, said.as_bytes())
         }
         ("HEAD" | "GET", false) if stored.blobs.contains_key(&last) => reply("200 OK", "", &stored.blobs[&last]),
         ("POST", false) => reply("202 Accepted", "Location: /v2/upload/1?state=x\r\n", b""),
@@ -200,6 +174,37 @@ fn answer(stream: &TcpStream, manner: &Manner, host: &str, stored: &Mutex<Stored
         }
         _ => reply("404 Not Found", "", b""),
     }
+}
+
+/// Keeps a manifest, or does not; returns status, headers and body of the answer.
+fn set_manifest(manner: &Manner, stored: &mut Stored, name: &str, mut body: Vec<u8>) -> (&'static str, String, String) {
+    if manner.corrupt {
+        body.push(b'\n');
+    }
+    let parsed: serde_json::Value = serde_json::from_slice(&body).unwrap_or_default();
+    if let (Some(status), true) = (manner.no_artifacts, parsed.get("artifactType").is_some()) {
+        let said = r#"{"errors":[{"code":"MANIFEST_INVALID","message":"not an image"}]}"#;
+        return (status, String::new(), said.to_owned());
+    }
+    if manner.immutable && !name.starts_with("sha256:") && stored.manifests.contains_key(name) {
+        let why = "The image tag already exists in the repository and cannot be overwritten because the repository is \
+                   immutable.";
+        let said = format!(r#"{{"errors":[{{"code":"TAG_INVALID","message":"{why}"}}]}}"#);
+        return ("400 Bad Request", String::new(), said);
+    }
+    stored.manifests.insert(name.to_owned(), body);
+    if name.starts_with("sha256-") && stored.rivals < manner.rivals {
+        stored.rivals += 1;
+        let rival = serde_json::json!({"schemaVersion": 2, "manifests": [{"digest": "sha256:rival", "size": 1}],
+            "mediaType": "application/vnd.oci.image.index.v1+json", "annotations": {"by": "rival"}});
+        stored.manifests.insert(name.to_owned(), rival.to_string().into_bytes());
+    }
+    let location = if manner.no_location { "" } else { "Location: /v2/x\r\n" };
+    let subject = match parsed["subject"]["digest"].as_str() {
+        Some(subject) if manner.referrers => format!("OCI-Subject: {subject}\r\n"),
+        _ => String::new(),
+    };
+    ("201 Created", format!("{location}{subject}"), String::new())
 }
 
 /// An OCI layout as Kaniko writes one, with these layers; returns the image's digest.

@@ -171,7 +171,7 @@ fn a_link_of_the_source_is_replaced_and_never_followed() {
 
 #[test]
 fn a_bomb_is_cut() {
-    let zeros = "\0".repeat(MAX_CONTENT as usize + 1);
+    let zeros = "\0".repeat(usize::try_from(MAX_CONTENT).unwrap() + 1);
     let place = Place::new();
     let refused = unpack(&made(&[("bomb", EntryType::Regular, &zeros)])[..], &place.source()).unwrap_err();
     assert_eq!(refused.reason, Reason::ArtifactTooLarge);
