@@ -49,7 +49,8 @@ impl Listener {
 
     /// On a port of this machine; 0: any.
     pub async fn at(ground: &Ground, port: u16, manner: Manner) -> Result<Self> {
-        let listen: SocketAddr = format!("{}:{port}", ground.setting("HOST_ADDRESS")).parse().context("this machine")?;
+        let listen: SocketAddr =
+            format!("{}:{port}", ground.setting("HOST_ADDRESS")).parse().context("this machine")?;
         let listener = TcpListener::bind(listen).await.with_context(|| format!("listen on {listen}"))?;
         let url = format!("http://{}", listener.local_addr()?);
         let heard: Arc<Mutex<Vec<Heard>>> = Arc::default();

@@ -24,7 +24,8 @@ const PLAIN: [(&str, &str); 2] = [("Dockerfile", "FROM scratch\nCOPY page.txt /\
 /// A repository with these files and those of [`PLAIN`], in one commit.
 async fn source<'a>(place: &'a Place, files: &[(&str, &str)]) -> (Repository<'a>, String) {
     let repository = Repository::create(&place.ground, &format!("{}/shop", place.namespace)).await.unwrap();
-    let files: Vec<(&str, String)> = PLAIN.iter().chain(files).map(|(path, text)| (*path, (*text).to_owned())).collect();
+    let files: Vec<(&str, String)> =
+        PLAIN.iter().chain(files).map(|(path, text)| (*path, (*text).to_owned())).collect();
     let commit = repository.commit(&files, "feat: something").await.unwrap();
     (repository, commit)
 }

@@ -179,7 +179,9 @@ fn classes(page: &str) -> BTreeMap<&str, &str> {
     let classes = ["User", "Policy", "Infrastructure", "Timeout", "Cancelled", "Lost"];
     cells
         .filter(|cells| cells.len() > 3 && classes.contains(&cells[2]))
-        .flat_map(|cells| cells[1].split(", ").map(move |reason| (reason.trim_matches('`'), cells[2])).collect::<Vec<_>>())
+        .flat_map(|cells| {
+            cells[1].split(", ").map(move |reason| (reason.trim_matches('`'), cells[2])).collect::<Vec<_>>()
+        })
         .collect()
 }
 

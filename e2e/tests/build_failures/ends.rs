@@ -1,7 +1,7 @@
 //! Builds that end otherwise: by a person's order, for want of anything to do, or because what they did was forgotten.
 
-use kube::{ResourceExt as _, api::DeleteParams};
 use k8s_openapi::api::{batch::v1::Job, core::v1::Pod};
+use kube::{ResourceExt as _, api::DeleteParams};
 use serde_json::{Value, json};
 use switchyard_api::{
     Build,
@@ -81,7 +81,10 @@ async fn other_ends() {
 
         let skipped = of("docs-only").build.status.clone().unwrap();
         let ready = skipped.conditions.iter().find(|c| c.kind == READY).unwrap();
-        assert_eq!((skipped.phase, ready.status, ready.reason.as_str()), (Some(Phase::Skipped), State::True, "Skipped"));
+        assert_eq!(
+            (skipped.phase, ready.status, ready.reason.as_str()),
+            (Some(Phase::Skipped), State::True, "Skipped")
+        );
         assert!(skipped.images.is_empty() && skipped.failure.is_none(), "{}", json!(skipped));
 
         // As a restore from a backup makes it: without status, with annotations.

@@ -75,7 +75,9 @@ async fn steps_that_do_not_get_through() {
             row(&place, "no-such-program", &repository.url, &commit)
                 .check(&place, &["/no/such/program"], &json!({}))
                 .fails(User, "CheckFailed", "/no/such/program"),
-            row(&place, "conflict", &repository.url, &commit).fails(User, "ChildConflict", "conflict-image-web-1").jobs(0),
+            row(&place, "conflict", &repository.url, &commit)
+                .fails(User, "ChildConflict", "conflict-image-web-1")
+                .jobs(0),
         ];
         let outcomes = run(&place, rows, async |_| {
             futures::join!(evict(&place, "evicted"), evict(&place, "evicted-once"));

@@ -52,13 +52,19 @@ async fn pods_that_cannot_start_say_why() {
             checked("no-secret-of-a-check", &json!({"env": nobody})).fails(Timeout, "SecretMissing", "nobody").waits(),
             of("no-such-key").image(&push("opaque")).fails(Timeout, "SecretMissing", ".dockerconfigjson").waits(),
             of("mended").with(&json!({"timeout": "2m"})).with(&git("later")).succeeds(),
-            checked("no-such-image", &json!({"image": format!("{}/{}/none:1", place.ground.setting("REGISTRY"), place.namespace)}))
-                .with(&json!({"retries": 1, "timeout": "3m"}))
-                .fails(Infrastructure, "ImagePullFailed", "none:1")
-                .jobs(2),
+            checked(
+                "no-such-image",
+                &json!({"image": format!("{}/{}/none:1", place.ground.setting("REGISTRY"), place.namespace)}),
+            )
+            .with(&json!({"retries": 1, "timeout": "3m"}))
+            .fails(Infrastructure, "ImagePullFailed", "none:1")
+            .jobs(2),
             // What a check talks to ends again and again.
-            checked("no-service", &json!({"services": [{"name": "db", "image": python, "command": ["false"], "port": 5432}]}))
-                .fails(Infrastructure, "ContainerFailedToStart", "service-db"),
+            checked(
+                "no-service",
+                &json!({"services": [{"name": "db", "image": python, "command": ["false"], "port": 5432}]}),
+            )
+            .fails(Infrastructure, "ContainerFailedToStart", "service-db"),
             checked("no-image-name", &json!({"image": "Not A Name"})).fails(User, "PodImageInvalid", "Not A Name"),
         ];
         let waits = [
@@ -74,7 +80,8 @@ async fn pods_that_cannot_start_say_why() {
         run(&place, rows, async |watched| {
             let said = async || watched.said("mended", "SecretMissing");
             place.until("it says that the Secret is missing", 30, said).await;
-            let (user, password) = (place.ground.setting("GIT_READER_USER"), place.ground.setting("GIT_READER_PASSWORD"));
+            let (user, password) =
+                (place.ground.setting("GIT_READER_USER"), place.ground.setting("GIT_READER_PASSWORD"));
             place.git_secret("later", user, password).await;
             let last = async || watched.said("no-such-image", "ImagePullFailed");
             place.until("the last one has said why", 60, last).await;

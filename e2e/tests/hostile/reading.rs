@@ -86,7 +86,15 @@ impl<'a> Metadata<'a> {
     async fn address(&self, verb: &str) {
         let ground = &self.place.ground;
         let mut ip = ground.command("nsenter");
-        ip.arg(format!("--net={}", ground.setting("NETNS"))).args(["--", "ip", "address", verb, Self::ADDRESS, "dev", "lo"]);
+        ip.arg(format!("--net={}", ground.setting("NETNS"))).args([
+            "--",
+            "ip",
+            "address",
+            verb,
+            Self::ADDRESS,
+            "dev",
+            "lo",
+        ]);
         run_program(&mut ip).await.unwrap();
     }
 }
@@ -223,7 +231,8 @@ async fn reading(place: &Place, other: &Place) {
 
     let [unguarded, check, build] = [&unguarded, &check, &build].map(|output| got(output, &known));
     let of = |got: &Got, attempt: &str| got.get(attempt).cloned().unwrap_or_else(|| "NOT MADE".to_owned());
-    let found = WANTED.map(|(attempt, ..)| [attempt.to_owned(), of(&unguarded, attempt), of(&check, attempt), of(&build, attempt)]);
+    let found = WANTED
+        .map(|(attempt, ..)| [attempt.to_owned(), of(&unguarded, attempt), of(&check, attempt), of(&build, attempt)]);
     let rows: Vec<Vec<String>> = found.iter().map(|row| row.to_vec()).collect();
     println!("{}", table(&["attempt", "where nothing guards", "a test", "a RUN"], &rows));
     let wanted = WANTED.map(|(attempt, bare, check, run)| [attempt, bare, check, run].map(str::to_owned));

@@ -28,9 +28,11 @@ async fn submodule(place: &Place, name: &'static str, url: &str) -> Row {
     repository.write(".gitmodules", &format!("[submodule \"lib\"]\n\tpath = lib\n\turl = {url}\n")).await.unwrap();
     let commit = repository.push("feat: begin").await.unwrap();
     let linked = repository.link("lib", &commit, "feat: a submodule").await.unwrap();
-    row(place, name, &repository.url, &linked)
-        .with(&json!({"source": {"git": {"submodules": "Recursive"}}}))
-        .fails(User, "SubmoduleUnavailable", "lib")
+    row(place, name, &repository.url, &linked).with(&json!({"source": {"git": {"submodules": "Recursive"}}})).fails(
+        User,
+        "SubmoduleUnavailable",
+        "lib",
+    )
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -40,8 +42,11 @@ async fn a_credential_goes_to_no_other_host() {
         place.equip().await;
         let ground = &place.ground;
         let listener = async |manner| Listener::start(ground, manner).await.unwrap();
-        let (of_module, of_source, of_redirect) =
-            (listener(Manner::WantsPassword).await, listener(Manner::WantsPassword).await, listener(Manner::WantsPassword).await);
+        let (of_module, of_source, of_redirect) = (
+            listener(Manner::WantsPassword).await,
+            listener(Manner::WantsPassword).await,
+            listener(Manner::WantsPassword).await,
+        );
         let sends_on = listener(Manner::Redirects(of_redirect.url.clone())).await;
         let commit = "0123456789abcdef0123456789abcdef01234567";
         let at = |name: &'static str, listener: &Listener| {
@@ -130,7 +135,8 @@ async fn a_repository_runs_nothing_in_the_container_that_clones() {
         hooked.write(".gitattributes", "*.txt filter=trap\n").await.unwrap();
         hooked.write("page.txt", "hello\n").await.unwrap();
         let commit = hooked.push("feat: traps").await.unwrap();
-        let looks = ["sh", "-c", "! test -e /src/pwned && ! test -e /src/.git/hooks && ! grep -r trap /src/.git/config"];
+        let looks =
+            ["sh", "-c", "! test -e /src/pwned && ! test -e /src/.git/hooks && ! grep -r trap /src/.git/config"];
         let rows = vec![
             row(&place, "hooked", &hooked.url, &commit).check(&place, &looks, &json!({})).succeeds().jobs(2),
             submodule(&place, "submodule-command", odd).await,

@@ -22,7 +22,9 @@ impl Seen {
         let builds = place.list::<Build>("").await;
         Self {
             pipeline: place.find("shop").await,
-            build: builds.into_iter().find(|build| build.spec.source.git.commit.as_str() == commit),
+            build: builds
+                .into_iter()
+                .find(|build| build.spec.source.git.as_ref().is_some_and(|git| git.commit.as_str() == commit)),
             rollout: place.find("shop").await,
         }
     }
