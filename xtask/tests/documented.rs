@@ -1,6 +1,6 @@
 //! `docs/spec` has a page for each kind: nothing that a user can write, or read as a reason, may be missing there.
 
-#![allow(clippy::unwrap_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
 use std::{
     collections::{BTreeMap, BTreeSet},
