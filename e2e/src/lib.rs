@@ -15,6 +15,7 @@ pub mod orders;
 pub mod place;
 pub mod process;
 pub mod proxy;
+pub mod shop;
 pub mod state;
 pub mod tell;
 pub mod timeline;
