@@ -160,6 +160,9 @@ fn every_test_that_the_guarantees_name_exists() {
     let page = fs::read_to_string(repository().join("docs/guarantees.md")).unwrap();
     assert!(page.matches("world::properties::").count() > 10, "is this the page?");
     assert_eq!(unfounded(&page), [""; 0], "docs/guarantees.md names what is not there");
+    let page = fs::read_to_string(repository().join("docs/spec/rollout.md")).unwrap();
+    assert!(page.matches("e2e::").count() > 10, "is this the page?");
+    assert_eq!(unfounded(&page), [""; 0], "docs/spec/rollout.md names what is not there");
 }
 
 #[test]
