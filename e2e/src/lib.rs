@@ -21,6 +21,7 @@ pub mod proxy;
 pub mod registry;
 pub mod registry_proxy;
 pub mod rows;
+pub mod shop;
 pub mod state;
 pub mod tell;
 pub mod timeline;

@@ -46,6 +46,17 @@ async fn rollouts() {
         let container = "/spec/template/spec/containers/0";
         let smoke = json!({"name": "smoke", "http": {"path": "/"}});
         let released = json!([{"containers": ["other"], "pipelineRef": {"name": "shop"}}]);
+        let live = |check: Value| {
+            let mut check = check;
+            check["name"] = json!("look");
+            json!({"live": [check]})
+        };
+        let job = |timeout: &str| live(json!({"job": {"fromContainer": "page", "args": ["x"], "timeout": timeout}}));
+        let http = |key: &str, time: &str| live(json!({"http": {"path": "/", key: time}}));
+        let prometheus = |key: &str, time: &str| {
+            let (address, condition) = ("http://p:9090", "value < 1");
+            live(json!({"prometheus": {"address": address, "query": "up", "successCondition": condition, key: time}}))
+        };
         each_is_refused(
             &place,
             &base,
@@ -59,6 +70,15 @@ async fn rollouts() {
                 ("/spec/serviceRef", json!({"name": "shop"}), "exactly one of service (to be created) and serviceRef"),
                 ("/spec/preview", json!({}), "preview: exactly one of service (to be created) and serviceRef"),
                 ("/spec/preview", json!({"serviceRef": {"name": "p"}, "replicas": 0}), "greater than or equal to 1"),
+                ("/spec/preview", json!({"serviceRef": {"name": "shop"}}), "preview: it must not be the live Service"),
+                ("/spec/checks", live(json!({"job": {"fromContainer": "page"}})), "job: command or args must be given"),
+                ("/spec/checks", job("500ms"), "job.timeout: from 1s to 24h"),
+                ("/spec/checks", job("25h"), "job.timeout: from 1s to 24h"),
+                ("/spec/checks", http("interval", "900ms"), "http.interval: at least 1s"),
+                ("/spec/checks", http("timeout", "2m"), "http.timeout: from 100ms to 1m"),
+                ("/spec/checks", prometheus("interval", "900ms"), "prometheus.interval: at least 1s"),
+                ("/spec/checks", prometheus("timeout", "10ms"), "prometheus.timeout: from 100ms to 1m"),
+                ("/spec/checks", json!({"live": [smoke, smoke]}), "checks.live: two checks have the same name"),
                 (
                     "/spec/checks",
                     json!({"live": [{"name": "none"}]}),
@@ -78,6 +98,13 @@ async fn rollouts() {
             ],
         )
         .await;
+        // And what only a change can do wrong.
+        place.apply(&base).await.unwrap();
+        let mut moved = base.clone();
+        moved["spec"].as_object_mut().unwrap().remove("service");
+        moved["spec"]["serviceRef"] = json!({"name": "front"});
+        let said = place.apply(&moved).await.unwrap_err().to_string();
+        assert!(said.contains("which Service is live cannot be changed"), "{said}");
     })
     .await;
 }

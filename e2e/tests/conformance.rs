@@ -5,6 +5,8 @@
 //! is, selector and record; of the preview Service the same but a record; of each revision which objects and Jobs exist,
 //! claim, pods wanted, releases, and whose they are; Commands that were not answered. Pods are not: that controllers make
 //! them is Kubernetes' part, so nodes take none of these, and what the live Service's slices list is written by hand.
+//! Some Rollouts have a preview (which an edit may take away and give back) with checks by Jobs or by a Prometheus whose
+//! answers are made up; of some the Service was there before.
 //!
 //! `SWITCHYARD_SEED` is another beginning, `SWITCHYARD_CONFORMANCE_SEQUENCES` another number of sequences. A sequence is
 //! told again by its own seed alone.
@@ -24,15 +26,15 @@ use fastrand::Rng;
 use futures::{Stream, StreamExt as _};
 use switchyard_api::{Rollout, Timestamp};
 use switchyard_decide::{
-    Refusal,
-    rollout::{Action, Order},
+    Refusal, Version,
+    rollout::{Action, Order, Record, Selects},
 };
 use switchyard_e2e::{
     hosted::without_the_installed_one,
     place::{Place, in_a_namespace},
 };
 use switchyard_operator::rollout::RolloutHands;
-use switchyard_world::rollout::{Cluster, Setting};
+use switchyard_world::rollout::{Cluster, Service, Setting};
 use tokio::sync::Mutex;
 
 use crate::{
@@ -43,7 +45,7 @@ use crate::{
 };
 
 const SEED: u64 = 11;
-const SEQUENCES: usize = 40;
+const SEQUENCES: usize = 48;
 const AT_ONCE: usize = 6;
 /// Steps of anything, after up to so many of an operator that nothing disturbs.
 const STEPS: usize = 12;
@@ -202,7 +204,12 @@ impl Pair {
             started: Timestamp::default(),
             offers: BTreeMap::new(),
         };
-        let world = Cluster::new(setting, orders[0].clone(), Timestamp::default());
+        let mut world = Cluster::new(setting, orders[0].clone(), Timestamp::default());
+        if orders[0].referred {
+            let record = Some(Record { owner: real.uid.clone(), ..Record::default() });
+            let version = Version::new("1");
+            world.service = Some(Service { version, foreign: None, record, selects: Selects::Nobody });
+        }
         let mut versions = Versions::default();
         versions.learn(&world, &real.versions().await);
         Self { world, real, versions, orders, twist, told: vec![] }
@@ -287,7 +294,8 @@ async fn sequence(
     twist: Twist,
 ) -> Result<Counts, String> {
     let mut random = Rng::with_seed(seed);
-    let rollout = real::rollout(&format!("shop-{number}"), random.bool());
+    let shape = random.choice(real::SHAPES).unwrap();
+    let rollout = real::rollout(&format!("shop-{number}"), shape);
     let mut pair = Pair::new(place, hands, rollout, twist).await;
     let mut teller = Teller::new(random, pair.orders.clone());
     let undisturbed = teller.random.usize(0..=UNDISTURBED);
@@ -300,7 +308,8 @@ async fn sequence(
             Err(why) => {
                 let names = pair.orders.iter().zip(["A", "B", "C"]);
                 let story = pair.told.join("\n  ");
-                let text = format!("SWITCHYARD_SEED={seed} SWITCHYARD_CONFORMANCE_SEQUENCES=1\n  {story}\n{why}");
+                let text =
+                    format!("SWITCHYARD_SEED={seed} SWITCHYARD_CONFORMANCE_SEQUENCES=1, {shape:?}\n  {story}\n{why}");
                 ended = Err(names.fold(text, |text, (order, name)| text.replace(revision(order).as_str(), name)));
                 break;
             }

@@ -6,63 +6,12 @@ use serde_json::{Value, json};
 use switchyard_api::{Rollout, command::CommandState, rollout::Phase};
 use switchyard_e2e::{
     app::Page,
-    load::{Load, Running},
-    place::{Place, in_a_namespace},
+    load::Load,
+    place::in_a_namespace,
+    shop::{blue, flawless, live, manual, next, page, reason, until_another, until_it_waits, waits_for},
     timeline::selected,
 };
 
-/// A page, its spec changed.
-fn page(place: &Place, text: &str, change: impl FnOnce(&mut Value)) -> Value {
-    let mut rollout = Page::new("shop", text).progress_deadline("60s").rollout(&place.ground);
-    change(&mut rollout["spec"]);
-    rollout
-}
-fn manual(spec: &mut Value) {
-    spec["strategy"]["blueGreen"]["promotion"] = json!("Manual");
-}
-/// Blue is live and confirmed. Its name.
-async fn blue(place: &Place, change: impl FnOnce(&mut Value)) -> String {
-    place.equip_to_pull().await;
-    place.apply(&page(place, "blue", change)).await.unwrap();
-    place.until_healthy("shop", 90).await.status.unwrap().live.unwrap().revision.to_string()
-}
-fn reason(rollout: &Rollout, kind: &str) -> String {
-    let conditions = rollout.status.iter().flat_map(|s| &s.conditions);
-    conditions.clone().find(|c| c.kind == kind).map(|c| c.reason.clone()).unwrap_or_default()
-}
-fn waits_for(rollout: &Rollout, words: &str) -> bool {
-    rollout.status.as_ref().is_some_and(|s| s.waiting_for.iter().any(|w| w.contains(words)))
-}
-/// Waits until it says that it waits for this, and tells what is seen.
-async fn until_it_waits(place: &Place, words: &str) -> Rollout {
-    let rollout = place.until_object::<Rollout>("shop", words, 90, |r| waits_for(r, words)).await;
-    println!("{}", place.table().await);
-    rollout
-}
-fn next(rollout: &Rollout) -> String {
-    rollout.status.as_ref().unwrap().next.as_ref().unwrap().revision.to_string()
-}
-async fn live(place: &Place) -> String {
-    selected(&place.find::<Service>("shop").await.unwrap()).unwrap()
-}
-/// Waits until another than blue is live and confirmed.
-async fn until_another(place: &Place, blue: &str) -> String {
-    let other = |r: &Rollout| {
-        let live = r.status.as_ref().and_then(|s| s.live.as_ref());
-        live.is_some_and(|l| l.confirmed && l.revision.as_str() != blue)
-    };
-    let rollout = place.until_object::<Rollout>("shop", "another is live and confirmed", 90, other).await;
-    rollout.status.unwrap().live.unwrap().revision.to_string()
-}
-/// None of these requests failed.
-const LEAST: usize = 200;
-async fn flawless(place: &Place, load: Running) {
-    let enough = LEAST + LEAST / 4;
-    place.until("enough requests", 60, async || (load.ended_since(load.since()) > enough).then_some(())).await;
-    let report = load.stop().await.from_first_answer();
-    println!("{report}");
-    report.assert_flawless(LEAST);
-}
 fn job(command: &str) -> Value {
     json!({"fromContainer": "page", "command": ["python3", "-c", command], "timeout": "60s"})
 }
@@ -320,11 +269,12 @@ async fn each_way_to_get_stuck_has_its_words() {
         let foreign = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "owned"}, "spec": {"ports": [{"port": 80}]}});
         place.apply(&foreign).await.unwrap();
         place.apply(&Page::new("owned", "owned").rollout(&place.ground)).await.unwrap();
-        let owned = ("owned", "owned exists and is not this Rollout's");
+        let owned = ("owned", "Service owned was not made by this Rollout");
         for (name, words) in cases.iter().map(|(name, words, _)| (*name, *words)).chain([owned]) {
             let says = |r: &Rollout| words.split('|').any(|words| waits_for(r, words));
             let rollout = place.until_object::<Rollout>(name, words, 90, says).await;
-            println!("{name}: {}", rollout.status.unwrap().waiting_for.join("; "));
+            println!("{name}: {}", rollout.status.as_ref().unwrap().waiting_for.join("; "));
+            assert_eq!(reason(&rollout, "Stalled") == "ServiceOwned", name == "owned", "{name}");
         }
         println!("{}", place.table().await);
         assert!(place.list::<Deployment>("").await.len() >= 5);

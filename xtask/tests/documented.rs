@@ -165,6 +165,7 @@ fn every_test_that_a_page_names_exists() {
         ("docs/guarantees.md", "world::properties::", 10),
         ("docs/spec/build.md", "e2e::", 20),
         ("docs/security.md", "e2e::", 8),
+        ("docs/spec/rollout.md", "e2e::", 10),
     ] {
         let page = fs::read_to_string(repository().join(path)).unwrap();
         assert!(page.matches(word).count() > at_least, "is {path} the page?");

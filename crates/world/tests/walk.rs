@@ -3,12 +3,12 @@
 
 use std::collections::BTreeMap;
 
-use switchyard_api::{Duration, Revision, Timestamp, template};
+use switchyard_api::{Duration, Revision, RolloutStatus, Timestamp, template};
 use switchyard_decide::{
     Kind as _, Mistake, Refusal, Version,
     rollout::{Action, Order, Rollout, Selects},
 };
-use switchyard_world::rollout::{Cluster, Setting, Write};
+use switchyard_world::rollout::{Cluster, Round, Setting, Write};
 
 fn order(fingerprint: &str) -> Order {
     Order {
@@ -64,6 +64,22 @@ fn word(write: &Write) -> &'static str {
         Write::Act(Action::Answer { .. }) => "ANSWER",
     }
 }
+/// How often the status changes until silence, where pods and slices follow at once: where they do not, it also says so.
+fn statuses(cluster: &mut Cluster, healthy: &[&str], before: RolloutStatus) -> usize {
+    let healthy: Vec<Revision> = healthy.iter().map(|f| revision(f)).collect();
+    let (mut told, mut silent) = (vec![before], false);
+    for _ in 0..50 {
+        for revision in &healthy {
+            cluster.pods_become_ready(*revision);
+        }
+        cluster.slices_follow();
+        told.push(Rollout::decide(&cluster.see()).status);
+        silent = cluster.round(|r| healthy.contains(&r)) == Round::Silent;
+    }
+    assert!(silent, "still writing: {cluster:?}");
+    told.dedup();
+    told.len().saturating_sub(1)
+}
 fn live(cluster: &Cluster) -> Selects {
     cluster.selects()
 }
@@ -81,6 +97,15 @@ fn a_first_deployment_and_a_switch() {
     );
     assert_eq!(live(&shop), Selects::Revision(revision("b")));
     assert!(!shop.is_up(revision("a")));
+}
+
+#[test]
+fn a_switch_changes_the_status_four_times() {
+    let mut shop = shop();
+    settle(&mut shop, &["a"]);
+    let settled = Rollout::decide(&shop.see()).status;
+    shop.edit(Ok(order("b")));
+    assert_eq!(statuses(&mut shop, &["a", "b"], settled), 4, "deploying, switching, confirmed, retired");
 }
 
 #[test]

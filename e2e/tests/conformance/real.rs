@@ -79,15 +79,42 @@ pub fn template(number: usize) -> Value {
     }})
 }
 
-/// With or without a preview and checks before and after the switch.
-pub fn rollout(name: &str, previewed: bool) -> Rollout {
+/// What kind of Rollout it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shape {
+    Plain,
+    /// With a preview, and Jobs that check before and after the switch.
+    Previewed,
+    /// The same, but a Prometheus is asked instead.
+    Measured,
+    /// Its Service was there before it, and was taken over.
+    Referred,
+}
+pub const SHAPES: [Shape; 4] = [Shape::Plain, Shape::Previewed, Shape::Measured, Shape::Referred];
+
+/// The preview of one that has it.
+fn preview() -> Value {
+    json!({"service": {"spec": {"ports": [{"name": "http", "port": 80}]}}, "replicas": 1})
+}
+
+pub fn rollout(name: &str, shape: Shape) -> Rollout {
     let service = json!({"spec": {"ports": [{"name": "http", "port": 80}]}});
     let mut rollout = json!({"apiVersion": "switchyard.dev/v1alpha1", "kind": "Rollout", "metadata": {"name": name},
         "spec": {"replicas": 1, "template": template(0), "service": service,
             "strategy": {"blueGreen": {"drain": {"duration": "30s", "preStop": "None"}}}}});
-    if previewed {
-        let checks = json!([{"name": CHECK, "job": {"fromContainer": "web", "command": ["true"]}}]);
-        rollout["spec"]["preview"] = json!({"service": service, "replicas": 1});
+    let check = match shape {
+        Shape::Plain | Shape::Referred => None,
+        Shape::Previewed => Some(json!({"name": CHECK, "job": {"fromContainer": "web", "command": ["true"]}})),
+        Shape::Measured => Some(json!({"name": CHECK, "prometheus": {"address": "http://example.com:9090",
+            "query": "up", "successCondition": "value > 0", "count": 2, "failureLimit": 1}})),
+    };
+    if shape == Shape::Referred {
+        rollout["spec"].as_object_mut().unwrap().remove("service");
+        rollout["spec"]["serviceRef"] = json!({"name": name});
+    }
+    if let Some(check) = check {
+        let checks = json!([check]);
+        rollout["spec"]["preview"] = preview();
         rollout["spec"]["checks"] = json!({"preview": checks, "live": checks});
         rollout["spec"]["strategy"]["blueGreen"]["promotion"] = json!("Manual");
     }
@@ -99,11 +126,21 @@ impl Real {
         let created = place.api().create(&PostParams::default(), rollout).await.unwrap();
         let (place, hands) = (place.clone(), Arc::clone(hands));
         let real = Self { place, hands, name: created.name_any(), uid: created.uid().unwrap() };
+        if created.spec.service_ref.is_some() {
+            let mut labels = real.labels(&real.uid);
+            labels[names::LABEL_ROLE] = json!(names::ROLE_LIVE);
+            let record = json!({"owner": real.uid}).to_string();
+            let metadata =
+                json!({"name": real.name, "labels": labels, "annotations": {names::ANNOTATION_SWITCH: record}});
+            let spec = json!({"ports": [{"name": "http", "port": 80}]});
+            real.put::<Service>(json!({"metadata": metadata, "spec": spec})).await;
+        }
         real.caught_up().await;
         real
     }
 
     pub async fn remove(&self) {
+        let _ = self.place.api::<Service>().delete(&self.name, &DeleteParams::default()).await;
         let _ = self.place.api::<Rollout>().delete(&self.name, &DeleteParams::background()).await;
     }
 
@@ -187,8 +224,9 @@ impl Real {
                 let status = serde_json::to_value(status).unwrap();
                 return self.hands.writer.apply_status(&Target::of(&rollout), &seen, &status).await.map(drop);
             }
-            Step::Edit { template: number, replicas } => {
-                let spec = json!({"spec": {"replicas": replicas, "template": template(*number)}});
+            Step::Edit { template: number, replicas, previewed } => {
+                let preview = previewed.then(preview);
+                let spec = json!({"spec": {"replicas": replicas, "template": template(*number), "preview": preview}});
                 self.place.api::<Rollout>().patch(&self.name, &merge, &Patch::Merge(spec)).await.unwrap();
             }
             Step::List(revision) => self.list(*revision).await,

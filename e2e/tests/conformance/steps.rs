@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use fastrand::Rng;
 use switchyard_api::{Duration, Revision, check::Moment, rollout::Memory, template};
 use switchyard_decide::{
-    Kind as _, Refusal, Version,
+    Answer, Kind as _, Measured, Refusal, Version,
     rollout::{Action, CommandOrder, Foreign, JobKey, Order, Record, Rollout, Selects},
 };
 use switchyard_world::rollout::{Cluster, Deployment, Service};
@@ -21,10 +21,11 @@ pub enum Step {
         at: Version,
         memory: Box<Memory>,
     },
-    /// The spec wants this template, with so many pods.
+    /// The spec wants this template, with so many pods, and with or without the preview that it began with.
     Edit {
         template: usize,
         replicas: i32,
+        previewed: bool,
     },
     /// The live Service's slices list pods of this revision.
     List(Option<Revision>),
@@ -88,6 +89,10 @@ impl Teller {
             }
         }
         then.now = world.now;
+        for question in Rollout::decide(&then.see()).ask.into_keys() {
+            let value = Measured::Checked { passed: self.random.u8(0..4) > 0, said: "measured".to_owned() };
+            then.answers.insert(question, Answer::Known { at: then.now, value });
+        }
         let seen = then.see();
         let decision = Rollout::decide(&seen);
         let memory = decision.status.memory;
@@ -134,7 +139,8 @@ impl Teller {
         let of_service = world.service.as_ref().map(|s| &s.version);
         let replicas = self.random.i32(0..3);
         if order.preview.is_some() && self.random.u8(0..5) == 0 {
-            return self.about_previews(world, revision);
+            let by_job = order.checks.preview.iter().any(|c| c.job.is_some());
+            return self.about_previews(world, revision, by_job);
         }
         let foreign = world.service.as_ref().is_some_and(|s| s.foreign.is_some());
         match self.random.u8(0..20) {
@@ -163,17 +169,17 @@ impl Teller {
         Action::Retire { revision, at }
     }
 
-    fn about_previews(&mut self, world: &Cluster, revision: Revision) -> Action {
+    fn about_previews(&mut self, world: &Cluster, revision: Revision, by_job: bool) -> Action {
         match self.random.u8(0..5) {
             0 => Action::CreatePreview,
-            1 | 2 => {
-                let at = self.version(world.preview.as_ref().map(|p| &p.version));
-                Action::Preview { at, select: self.selects() }
-            }
-            _ => {
+            3 | 4 if by_job => {
                 let under = self.version(world.service.as_ref().map(|s| &s.version));
                 let moment = *self.random.choice(&[Moment::Preview, Moment::Live]).unwrap();
                 Action::Check { revision, job: JobKey { moment, name: CHECK.to_owned(), under } }
+            }
+            _ => {
+                let at = self.version(world.preview.as_ref().map(|p| &p.version));
+                Action::Preview { at, select: self.selects() }
             }
         }
     }
@@ -201,16 +207,26 @@ impl Teller {
         Action::Record { at: self.version(of_service), next, select }
     }
 
+    /// An existing Service without record and selector is one that was never ours, not one that lost them: whether the
+    /// selector that selects nobody is ours or was never there is nothing that the world tells apart.
+    fn may_lose_record(&self, world: &Cluster) -> bool {
+        let referred = self.orders.iter().any(|o| o.referred);
+        let service = world.service.as_ref().filter(|s| s.record.is_some());
+        service.is_some_and(|s| !referred || s.selects != Selects::Nobody)
+    }
+
     fn befalls(&mut self, world: &Cluster) -> Step {
         let revision = self.revision();
         match self.random.u8(0..20) {
             0..5 => {
                 let (template, replicas) = (self.random.usize(0..self.orders.len()), self.random.i32(0..3));
-                let order = Order { replicas, ..self.orders[template].clone() };
-                if world.rollout.order == Ok(order) { Step::Wait } else { Step::Edit { template, replicas } }
+                let previewed = self.orders[template].preview.is_some() && self.random.u8(0..3) > 0;
+                let order = edited(&self.orders[template], replicas, previewed);
+                let edit = Step::Edit { template, replicas, previewed };
+                if world.rollout.order == Ok(order) { Step::Wait } else { edit }
             }
             5..9 => Step::List(self.maybe_revision()),
-            9 | 10 if world.service.as_ref().is_some_and(|s| s.record.is_some()) => Step::LoseRecord,
+            9 | 10 if self.may_lose_record(world) => Step::LoseRecord,
             11 | 12 if world.service.is_some() => Step::Tamper,
             13 | 14 => Step::SelectElsewhere(self.deployed(world)),
             15 if is_free(world, revision) => Step::Squat(revision),
@@ -227,6 +243,11 @@ impl Teller {
     }
 }
 
+/// The order after such an edit.
+fn edited(order: &Order, replicas: i32, previewed: bool) -> Order {
+    Order { replicas, preview: order.preview.clone().filter(|_| previewed), ..order.clone() }
+}
+
 fn is_free(world: &Cluster, revision: Revision) -> bool {
     world.children.get(&revision).is_none_or(|c| c.deployment.is_none() && !c.exposed)
 }
@@ -240,8 +261,8 @@ pub fn on_world(world: &mut Cluster, step: &Step, orders: &[Order]) -> Result<()
     match step {
         Step::Act(action) => return world.effect(action),
         Step::Report { at, memory } => return world.report(at, memory),
-        Step::Edit { template, replicas } => {
-            world.edit(Ok(Order { replicas: *replicas, ..orders[*template].clone() }));
+        Step::Edit { template, replicas, previewed } => {
+            world.edit(Ok(edited(&orders[*template], *replicas, *previewed)));
         }
         Step::List(listed) => world.endpoints.listed = Selects::from(*listed),
         Step::LoseRecord => world.lose_record(),

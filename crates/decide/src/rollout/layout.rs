@@ -55,7 +55,7 @@ pub fn layout(stage: &Stage, seen: &Observed, memory: &Memory) -> Layout {
         | Stage::RollingBack(r)
         | Stage::Stranded(r)
         | Stage::Confirming(r)
-        | Stage::Keeping(r, _)
+        | Stage::Keeping(r)
         | Stage::Settled(r) => Some(*r),
     };
     let (record, candidate) = record(stage, seen, memory, goal);
@@ -128,7 +128,7 @@ fn record(
         | Stage::Deploying(_)
         | Stage::Stranded(_)
         | Stage::Confirming(_)
-        | Stage::Keeping(..)
+        | Stage::Keeping(_)
         | Stage::Settled(_) => {}
     }
     // A lost record is replaced by a nomination and by nothing less, or it would look like one of a first deployment.

@@ -39,9 +39,11 @@ pub struct Observed {
 }
 
 impl Observed {
-    /// The record, or an empty one where it was lost or there is no Service yet.
+    /// The record, or an empty one where it was lost, is another Rollout's, or there is no Service yet. (Revisions are
+    /// named by what they run: another Rollout's may have the name of one of ours.)
     pub fn record(&self) -> Record {
-        self.service.as_ref().and_then(|s| s.record.clone()).unwrap_or_default()
+        let ours = |r: &Record| r.owner.is_empty() || r.owner == self.uid;
+        self.service.as_ref().and_then(|s| s.record.clone()).filter(ours).unwrap_or_default()
     }
     /// Our Service is there and its record is not.
     pub fn lost(&self) -> bool {

@@ -30,6 +30,10 @@ pub fn permit(seen: &Observed, action: &Action) -> Result<(), Veto> {
                         || (r.candidate == Some(*to) && seen.deployment(*to).is_some_and(|d| d.claim == r.since))
                 });
                 veto(!back_where_it_was && !claimed, "a revision would go live without nomination and claim")?;
+                // The way back depends on the fallback alone: what is live may serve worse than one pod.
+                let back = record.is_some_and(|r| r.live == Some(*to) || r.fallback == Some(*to));
+                let few = seen.ready(*to) < both_want(seen, record.and_then(|r| r.live), *to);
+                veto(!back && few, "fewer pods would serve than both revisions want")?;
             }
             veto(matches!(select, Some(Selects::Foreign(_))), "a selector that is not ours")?;
             veto(*select == Some(Selects::Nobody), "the live Service would select nobody")
@@ -69,8 +73,10 @@ pub fn permit(seen: &Observed, action: &Action) -> Result<(), Veto> {
             veto(named, "the preview would show what has no place")?;
             veto(seen.preview.as_ref().is_none_or(|p| p.foreign.is_some()), "the Service is somebody else's")
         }
-        Action::Check { revision, .. } => {
-            veto(record.is_none_or(|r| !r.holds(*revision)), "what has no place would be checked")
+        Action::Check { revision, job } => {
+            veto(record.is_none_or(|r| !r.holds(*revision)), "what has no place would be checked")?;
+            let there = seen.revisions.get(revision).is_some_and(|r| r.jobs.contains_key(job));
+            veto(there, "a check would have two Jobs")
         }
         Action::Answer { uid, state, .. } => {
             veto(!seen.memory.handled.contains_key(uid), "a Command would be answered before it is remembered")?;
@@ -78,4 +84,12 @@ pub fn permit(seen: &Observed, action: &Action) -> Result<(), Veto> {
         }
         Action::CreateService | Action::CreatePreview | Action::Expose { .. } => Ok(()),
     }
+}
+
+/// The lesser of what both revisions were scaled to, as far as the spec still asks for as many.
+fn both_want(seen: &Observed, from: Option<Revision>, to: Revision) -> i32 {
+    let pods = |r| seen.deployment(r).map(|d| d.replicas);
+    let both = from.and_then(pods).zip(pods(to)).map(|(old, new)| old.min(new));
+    let asked = seen.order.as_ref().map_or(i32::MAX, |o| o.replicas);
+    both.unwrap_or(0).min(asked)
 }

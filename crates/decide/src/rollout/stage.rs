@@ -43,8 +43,8 @@ pub enum Stage {
     Stranded(Revision),
     /// Live, wanted, and not yet proven.
     Confirming(Revision),
-    /// Live and confirmed; the one before it is kept until then.
-    Keeping(Revision, Timestamp),
+    /// Live and confirmed; the one before it is kept for a while.
+    Keeping(Revision),
     /// Live and confirmed.
     Settled(Revision),
 }
@@ -62,12 +62,8 @@ pub fn stage(seen: &Observed, memory: &Memory) -> (&'static str, Stage) {
     };
     if let Some(foreign) = &service.foreign {
         let message = format!("Service {} {}", seen.service_name, foreign.message());
-        let reason = match foreign {
-            Foreign::Owned(_) => reason::SERVICE_OWNED,
-            Foreign::SelectorOwned(_) => reason::SERVICE_SELECTOR_OWNED,
-            Foreign::Unsuitable(_) => reason::SERVICE_UNSUITABLE,
-        };
-        return ("a Service of somebody else is never touched", Stage::Blocked { reason, message });
+        let blocked = Stage::Blocked { reason: stands_in_the_way(foreign), message };
+        return ("a Service of somebody else is never touched", blocked);
     }
     if let Some(until) = contended_until(seen, memory) {
         return ("somebody keeps changing the live selector", Stage::Contended(until));
@@ -113,7 +109,7 @@ fn place(seen: &Observed, memory: &Memory, record: &Record, goal: Revision) -> (
             Some(confirmed) => {
                 let until = confirmed.time.plus(seen.order.as_ref().map(|o| o.scale_down_delay).unwrap_or_default());
                 if record.fallback.is_some() && seen.now < until {
-                    ("the revision before the live one is the way back", Stage::Keeping(goal, until))
+                    ("the revision before the live one is the way back", Stage::Keeping(goal))
                 } else if let Some(next) = waiting(seen, memory).filter(|_| record.fallback.is_none()) {
                     ("a pause stops what is new", Stage::Paused(next))
                 } else {
@@ -188,6 +184,15 @@ pub fn waiting(seen: &Observed, memory: &Memory) -> Option<Revision> {
     next.filter(|r| record.live != Some(*r) && !bad(memory, &record, *r))
 }
 
+/// Why a Service cannot be used.
+pub fn stands_in_the_way(foreign: &Foreign) -> &'static str {
+    match foreign {
+        Foreign::Owned(_) => reason::SERVICE_OWNED,
+        Foreign::SelectorOwned(_) => reason::SERVICE_SELECTOR_OWNED,
+        Foreign::Unsuitable(_) => reason::SERVICE_UNSUITABLE,
+    }
+}
+
 pub fn paused(seen: &Observed, memory: &Memory) -> bool {
     memory.held.is_none() && seen.order.as_ref().is_ok_and(|o| o.paused)
 }
@@ -220,14 +225,14 @@ fn may_return(seen: &Observed, fallback: Revision, record: &Record) -> bool {
 
 /// How soon facts that nobody watches are read again.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
-/// How soon an existing Service is read again that is not ours yet, and so is not watched.
+/// How soon a Service is read again that is not ours (yet), and so is not watched.
 const LOOK_FOR_SERVICE: Duration = Duration::from_secs(30);
 
-/// A Service that the spec refers to is missing, or somebody else's.
+/// A Service is somebody else's, or is missing though the spec refers to it.
 fn unwatched(seen: &Observed, order: &Order) -> bool {
-    let live = order.referred && seen.service.as_ref().is_none_or(|s| s.foreign.is_some());
-    let referred = order.preview.as_ref().is_some_and(|p| p.referred);
-    live || (referred && seen.preview.as_ref().is_none_or(|p| p.foreign.is_some()))
+    let live = seen.service.as_ref().map_or(order.referred, |s| s.foreign.is_some());
+    let preview = |referred| seen.preview.as_ref().map_or(referred, |p| p.foreign.is_some());
+    live || order.preview.as_ref().is_some_and(|p| preview(p.referred))
 }
 
 /// When the same facts would decide otherwise.

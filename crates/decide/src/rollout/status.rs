@@ -1,19 +1,21 @@
 //! The status that people and programs read, derived from memory and facts. Nothing here is read back.
 
+use std::cmp::max;
+
 use switchyard_api::{
     Revision,
     check::Moment,
     condition::{self, Condition, State, reason},
     names,
-    rollout::{Memory, Phase, RejectedStatus, RevisionStatus, RolloutStatus},
+    rollout::{Memory, Outcome, Phase, RejectedStatus, RevisionStatus, RolloutStatus, Unlisted},
 };
 
 use super::{
     checks,
-    goal::{described, need},
+    goal::{described, goal, need},
     memory::{only_ready_problem, releases},
     observed::Observed,
-    stage::{Stage, wanted_or_why},
+    stage::{Stage, paused, stands_in_the_way, wanted_or_why},
 };
 use crate::{Event, words};
 
@@ -82,7 +84,7 @@ fn next(stage: &Stage, seen: &Observed, memory: &Memory) -> Option<Revision> {
         | Stage::Awaiting(..)
         | Stage::Checking(_, Moment::Live, _)
         | Stage::Confirming(_)
-        | Stage::Keeping(..)
+        | Stage::Keeping(_)
         | Stage::Settled(_) => None,
     }
 }
@@ -98,12 +100,8 @@ fn phase(stage: &Stage, seen: &Observed, memory: &Memory) -> Phase {
         Stage::RollingBack(_) => Phase::RollingBack,
         Stage::Confirming(_) => Phase::Confirming,
         Stage::Blocked { .. } | Stage::Contended(_) | Stage::Stranded(_) => Phase::Degraded,
-        Stage::Mistaken(_) | Stage::Awaiting(..) | Stage::Paused(_) | Stage::Keeping(..) | Stage::Settled(_) => {
-            if serves(seen) {
-                Phase::Healthy
-            } else {
-                Phase::Degraded
-            }
+        Stage::Mistaken(_) | Stage::Awaiting(..) | Stage::Paused(_) | Stage::Keeping(_) | Stage::Settled(_) => {
+            if serves(seen) { Phase::Healthy } else { Phase::Degraded }
         }
     }
 }
@@ -161,8 +159,13 @@ fn waiting_for(stage: &Stage, seen: &Observed, memory: &Memory) -> Vec<String> {
             seen.listed(*r),
             seen.ready(*r)
         )],
-        Stage::Keeping(..) | Stage::Settled(_) => settled_sentences(seen, memory),
+        Stage::Keeping(_) | Stage::Settled(_) => {
+            let mut sentences = settled_sentences(seen, memory);
+            sentences.extend(kept(seen, memory));
+            sentences
+        }
     };
+    sentences.extend(preview_sentence(seen));
     if let Err(mistake) = &seen.order {
         sentences.push(format!("the spec to be corrected: {mistake}"));
     }
@@ -191,6 +194,37 @@ fn settled_sentences(seen: &Observed, memory: &Memory) -> Vec<String> {
         return vec![ready_sentence(seen, r)];
     }
     vec![]
+}
+
+/// Until when each revision that is on its way out keeps its pods, and by which setting. What is remembered decides the
+/// words, and the clock does not: a word that time alone changed would be a write more.
+fn kept(seen: &Observed, memory: &Memory) -> Vec<String> {
+    let Ok(order) = &seen.order else { return vec![] };
+    let goal = goal(seen, memory);
+    let spared = described(seen, memory).filter(|_| paused(seen, memory));
+    let leaves = |r: &Revision| goal != Some(*r) && spared != Some(*r);
+    let was_confirmed = |r: Revision| memory.history.iter().any(|h| h.revision == r && h.outcome == Outcome::Promoted);
+    let sentence = |r: &Revision, unlisted: &Unlisted| {
+        let drained = (unlisted.time.plus(order.drain), "drain.duration");
+        let way_back = seen.record().fallback == Some(*r) || was_confirmed(*r);
+        let kept = memory.confirmed.filter(|_| way_back);
+        let kept = kept.map(|c| (c.time.plus(order.scale_down_delay), "scaleDownDelay"));
+        let failed = memory.failed.get(r);
+        let looked_at = failed.map(|f| (f.time.plus(order.abort_scale_down_delay), "abortScaleDownDelay"));
+        let (until, setting) = [kept.filter(|_| failed.is_none()), looked_at].into_iter().flatten().fold(drained, max);
+        format!("{until}: {r} keeps its pods until then ({setting})")
+    };
+    memory.unlisted.iter().filter(|(r, _)| leaves(r)).map(|(r, u)| sentence(r, u)).collect()
+}
+
+/// What keeps the preview from showing anything.
+fn preview_sentence(seen: &Observed) -> Option<String> {
+    let order = seen.order.as_ref().ok()?.preview.as_ref()?;
+    let name = &order.service;
+    match &seen.preview {
+        Some(preview) => preview.foreign.as_ref().map(|foreign| format!("Service {name} {}", foreign.message())),
+        None => order.referred.then(|| format!("Service {name} to exist: spec.preview.serviceRef names it")),
+    }
 }
 
 fn rejected(memory: &Memory) -> Vec<RejectedStatus> {
@@ -252,12 +286,9 @@ fn progress(stage: &Stage, seen: &Observed, memory: &Memory) -> (bool, &'static 
         Stage::Checking(..) => (true, reason::CHECKING, told()),
         Stage::Soaking(..) => (true, reason::SOAKING, told()),
         Stage::AwaitingPromotion(_) => (false, reason::AWAITING_PROMOTION, told()),
-        Stage::Keeping(r, until) => {
-            (false, reason::HEALTHY, format!("{r} is live; the one before it is kept until {until}"))
-        }
-        Stage::Settled(_) if serves(seen) && memory.held.is_some() => (false, reason::HELD, told()),
-        Stage::Settled(r) if serves(seen) => (false, reason::HEALTHY, format!("{r} is live")),
-        Stage::Settled(_) => (true, reason::DEGRADED, told()),
+        Stage::Keeping(_) | Stage::Settled(_) if !serves(seen) => (true, reason::DEGRADED, told()),
+        Stage::Keeping(_) | Stage::Settled(_) if memory.held.is_some() => (false, reason::HELD, told()),
+        Stage::Keeping(r) | Stage::Settled(r) => (false, reason::HEALTHY, format!("{r} is live")),
     }
 }
 
@@ -275,6 +306,9 @@ fn stalled(stage: &Stage, seen: &Observed, memory: &Memory) -> Condition {
             because(&failed.reason, format!("{revision} was given up: {}", failed.message))
         }
         (_, None, Some(sentence)) => because(reason::REFUSED, sentence),
+        (_, None, None) if let Some(foreign) = seen.preview.as_ref().and_then(|p| p.foreign.as_ref()) => {
+            because(stands_in_the_way(foreign), preview_sentence(seen).unwrap_or_default())
+        }
         (_, None, None) => Condition::new(condition::STALLED, false, reason::PROGRESSING, "nothing stands in the way"),
     }
 }

@@ -155,3 +155,59 @@ pub fn command(command: &switchyard_api::Command) -> Option<Command> {
     };
     commands::unanswered(command, order)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    const PORTS: [&str; 2] = ["http", "metrics"];
+
+    fn pod(name: &str, ready: &str) -> Value {
+        json!({"metadata": {"name": name, "uid": name, "labels": {"switchyard.dev/revision": "k7w2m9xq4b"}},
+            "status": {"phase": "Running", "conditions": [{"type": "Ready", "status": ready}]}})
+    }
+    fn endpoint(pod: &str, conditions: &Value) -> Value {
+        json!({"addresses": ["10.0.0.1"], "conditions": conditions, "targetRef": {"kind": "Pod", "name": pod, "uid": pod}})
+    }
+    fn slice(name: &str, ports: &[&str], endpoints: &[Value]) -> Value {
+        let ports: Vec<Value> = ports.iter().map(|p| json!({"name": p, "port": 80})).collect();
+        json!({"metadata": {"name": name, "labels": {"kubernetes.io/service-name": "shop-k7w2m9xq4b"}},
+            "addressType": "IPv4", "ports": ports, "endpoints": endpoints})
+    }
+    fn counted(pods: &[Value], slices: &[Value]) -> i32 {
+        let service = json!({"metadata": {"name": "shop-k7w2m9xq4b"},
+            "spec": {"ports": [{"name": "http", "port": 80}, {"name": "metrics", "port": 81}]}});
+        let pods: Vec<Pod> = pods.iter().map(|p| serde_json::from_value(p.clone()).unwrap()).collect();
+        let slices = slices.iter().map(|s| Arc::new(serde_json::from_value(s.clone()).unwrap())).collect();
+        let children = Children { slices, ..Children::default() };
+        ready(&serde_json::from_value(service).unwrap(), &pods.iter().collect::<Vec<_>>(), &children)
+    }
+
+    #[test]
+    fn an_endpoint_counts_once_and_only_with_its_pod_and_every_port() {
+        let pods = [pod("a", "True"), pod("b", "True")];
+        let yes = json!({"ready": true});
+        let both = [endpoint("a", &yes), endpoint("b", &yes)];
+        let whole = slice("1", &PORTS, &both);
+        assert_eq!(counted(&pods, std::slice::from_ref(&whole)), 2);
+        assert_eq!(counted(&pods, &[slice("1", &PORTS, &[endpoint("a", &json!({}))])]), 1, "who says nothing is ready");
+        assert_eq!(counted(&pods, &[whole.clone(), slice("2", &PORTS, &both)]), 2, "listed twice, of two families");
+        for (what, pods, slices) in [
+            ("no slice says so", &pods[..], vec![]),
+            (
+                "the slice says that it is not",
+                &pods[..],
+                vec![slice("1", &PORTS, &[endpoint("a", &json!({"ready": false}))])],
+            ),
+            ("a named port is missing", &pods[..], vec![slice("1", &PORTS[..1], &both)]),
+            ("the pod says that it is not", &[pod("a", "False"), pod("b", "False")][..], vec![whole.clone()]),
+            ("there is no such pod any more", &[][..], vec![whole]),
+        ] {
+            assert_eq!(counted(pods, &slices), 0, "{what}");
+        }
+    }
+}

@@ -124,13 +124,13 @@ impl RolloutHands {
         to_be_paused || services::record(&service).is_none_or(|r| r.candidate.is_some() || r.live.is_none())
     }
 
-    /// Services that exist already have our label only from the first write on: until then they are read live.
+    /// Only what has our label is watched. A Service that exists already gets it with the first write on it, and one of
+    /// somebody else never: both are read live.
     async fn refer(&self, rollout: &Rollout, services: &mut Vec<Arc<Service>>) -> Result<(), Blind> {
-        let preview = rollout.spec.preview.as_ref().and_then(|p| p.service_ref.as_ref());
-        for reference in rollout.spec.service_ref.iter().chain(preview) {
-            if services.iter().all(|s| s.name_any() != reference.name) {
+        for name in [Some(rollout.live_service().to_owned()), rollout.preview_service()].into_iter().flatten() {
+            if services.iter().all(|s| s.name_any() != name) {
                 let api: Api<Service> = Api::namespaced(self.client.clone(), &own(rollout).0);
-                services.extend(api.get_opt(&reference.name).await?.map(Arc::new));
+                services.extend(api.get_opt(&name).await?.map(Arc::new));
             }
         }
         Ok(())

@@ -102,10 +102,19 @@ fn foreign(service: &K8sService, owner: Owner<'_>, record: Option<&Record>) -> O
         Some(other) if other != owner.uid => {
             Some(Foreign::Owned(format!("belongs to another Rollout (uid {other}): delete it, or choose another name")))
         }
+        Some(_) if !owner.referred && !watched(service, owner) => {
+            let (label, rollout) = (names::LABEL_ROLLOUT, owner.rollout);
+            Some(Foreign::Owned(format!("has lost a label: put back {label}={rollout}")))
+        }
         Some(_) => unsuitable(service),
         None if owner.referred => unsuitable(service).or_else(|| selector_owned(service, owner)),
         None => Some(Foreign::Owned("was not made by this Rollout: delete it, or choose another name".to_owned())),
     }
+}
+
+/// It has the label by which it and its slices are watched: without it, what it lists would not be seen.
+fn watched(service: &K8sService, owner: Owner<'_>) -> bool {
+    service.labels().get(names::LABEL_ROLLOUT).is_some_and(|rollout| rollout == owner.rollout)
 }
 
 /// It cannot carry a switch: it selects no pods, or sends traffic to those that are not ready.
@@ -196,6 +205,16 @@ mod tests {
         assert!(message(&json!({}), &theirs, OWNER).unwrap().contains("uid v"));
         let created = Owner { referred: false, ..OWNER };
         assert!(message(&json!({}), &json!({}), created).unwrap().contains("was not made by this Rollout"));
+    }
+
+    #[test]
+    fn one_of_ours_that_nobody_watches_any_more_is_left_alone() {
+        let record = json!({"switchyard.dev/switch": "{\"owner\": \"u\"}"});
+        let created = Owner { referred: false, ..OWNER };
+        let labelled = json!({"annotations": record, "labels": {"switchyard.dev/rollout": "shop"}});
+        assert_eq!(message(&json!({}), &labelled, created), None);
+        let told = message(&json!({}), &json!({"annotations": record}), created);
+        assert_eq!(told.as_deref(), Some("has lost a label: put back switchyard.dev/rollout=shop"));
     }
 
     #[test]

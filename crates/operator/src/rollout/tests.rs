@@ -112,6 +112,46 @@ async fn what_a_switch_relies_on_is_read_live_and_the_service_first() {
 }
 
 #[tokio::test]
+async fn selector_ports_and_record_move_together_or_not_at_all() {
+    let shop = shop(Some(&Record::default()));
+    shop.server.change("services", &shop.name(), |s| s["spec"]["ports"] = json!([{"name": "http", "port": 9090}]));
+    let seen = |shop: &Shop| {
+        let service = shop.server.find("services", "shop").unwrap();
+        let record = service["metadata"]["annotations"][names::ANNOTATION_SWITCH].as_str().unwrap().to_owned();
+        let selected = service["spec"]["selector"][names::LABEL_REVISION].clone();
+        (selected, service["spec"]["ports"][0]["port"].clone(), record.contains(shop.revision.as_str()))
+    };
+    let select = |version: &str| Action::Record {
+        at: at(version),
+        next: live(shop.revision),
+        select: Some(Selects::Revision(shop.revision)),
+    };
+    let before = seen(&shop);
+    assert_eq!((&before.1, before.2), (&json!(80), false));
+    let elsewhere = |server: &Server| server.change("services", "shop", |s| s["metadata"]["labels"]["a"] = json!("b"));
+    assert_eq!(shop.apply(select("1"), elsewhere).await, Err(Refusal::Stale));
+    assert_eq!(seen(&shop), before, "nothing of it");
+    assert_eq!(shop.apply(select("2"), |_| ()).await, Ok(()));
+    assert_eq!(seen(&shop), (json!(shop.revision), json!(9090), true), "all of it, and in one version");
+    assert_eq!(shop.server.find("services", "shop").unwrap()["metadata"]["resourceVersion"], "3");
+}
+
+#[tokio::test]
+async fn a_service_of_somebody_else_is_seen_though_nobody_watches_it() {
+    let shop = shop(Some(&Record::default()));
+    let foreign = async || {
+        let hands = shop.hands(false).await;
+        let cached = hands.object(&("shop".to_owned(), "shop".to_owned())).unwrap().unwrap();
+        let seen = hands.observe(&cached, None, known()).await.unwrap();
+        seen.service.unwrap().foreign
+    };
+    assert_eq!(foreign().await, None);
+    shop.server.remove("services", "shop");
+    shop.server.put("services", json!({"metadata": {"name": "shop", "namespace": "shop"}, "spec": {}}));
+    assert!(matches!(foreign().await, Some(rollout::Foreign::Owned(_))), "it has no label of ours");
+}
+
+#[tokio::test]
 async fn a_deployment_that_is_not_what_was_seen_keeps_its_service() {
     let shop = shop(Some(&Record::default()));
     let delete = || Action::Delete { revision: shop.revision, at: Some(at("1")) };

@@ -48,16 +48,22 @@ impl Cluster {
             }
             Action::Retire { revision, .. } => {
                 unless(self.deployment(*revision).is_none())?;
+                let denied = || Err(Refusal::Denied(format!("another Service selects pods of {revision}")));
                 if self.children.get(revision).is_some_and(|c| c.selected_elsewhere) {
-                    return Err(Refusal::Denied(format!("another Service selects pods of {revision}")));
+                    return denied();
                 }
                 let named = Selects::Revision(*revision);
+                unless(self.selects() == named)?;
                 let shown = self.preview.as_ref().is_some_and(|p| p.selects == named);
-                unless(shown || self.selects() == named || self.endpoints.listed == named)
+                if shown && !self.previews() {
+                    return denied();
+                }
+                unless(shown || self.endpoints.listed == named)
             }
             // Its pod is made of the Deployment's template.
             Action::Check { revision, .. } => unless(self.deployment(*revision).is_none()),
             Action::Delete { revision, at: None } => unless(self.deployment(*revision).is_some()),
+            Action::CreatePreview | Action::Preview { .. } => unless(!self.previews()),
             Action::CreateService
             | Action::Record { .. }
             | Action::Deploy { .. }
@@ -65,8 +71,6 @@ impl Cluster {
             | Action::Claim { .. }
             | Action::Scale { .. }
             | Action::Delete { at: Some(_), .. }
-            | Action::CreatePreview
-            | Action::Preview { .. }
             | Action::Answer { .. } => Ok(()),
         }
     }

@@ -164,6 +164,11 @@ impl Cluster {
         self.service.as_ref().map_or(Selects::Nobody, |s| s.selects.clone())
     }
 
+    /// The spec has a preview. One that it had once stays, and is nobody's.
+    pub fn previews(&self) -> bool {
+        self.rollout.order.as_ref().map_or(self.preview.is_some(), |o| o.preview.is_some())
+    }
+
     /// Somebody changes the spec.
     pub fn edit(&mut self, order: Result<Order, Mistake>) {
         self.rollout.order = order;

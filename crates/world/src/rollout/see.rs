@@ -24,7 +24,7 @@ impl Cluster {
             service_name: self.setting.name.rsplit('/').next().unwrap_or_default().to_owned(),
             revisions: self.children.iter().map(|(r, child)| (*r, self.see_child(*r, child))).collect(),
             service: self.service.as_ref().map(|s| self.see_service(s)),
-            preview: self.preview.as_ref().map(|p| decide::Preview {
+            preview: self.preview.as_ref().filter(|_| self.previews()).map(|p| decide::Preview {
                 version: p.version.clone(),
                 foreign: p.foreign.clone(),
                 selects: p.selects.clone(),

@@ -84,6 +84,8 @@ pub enum Start {
     OnTrial,
     /// And revision 2 has pods: it was claimed, and superseded before it was live.
     Superseded,
+    /// And then it was wanted again, nominated and claimed. A deposed leader has not seen that yet.
+    WantedAgain,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -24,6 +24,7 @@ pub enum Breach {
     ByLoss,
     UnprovenByLoss,
     Vetoed,
+    Reconfirmed,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -153,7 +154,11 @@ impl History {
         let kind = match order {
             CommandOrder::Promote(_) => 0,
             CommandOrder::Abort(r) => {
-                self.aborted.add(parts.name(r));
+                let name = parts.name(r);
+                // Its answer may come after that of a Retry which was given later: then that has the last word.
+                if self.failed.has(name) || at(self.void, name) >= at(self.attempts, name) {
+                    self.aborted.add(name);
+                }
                 1
             }
             CommandOrder::Retry(r) => {
@@ -200,5 +205,7 @@ impl History {
     pub fn reported(&mut self, before: Facts, after: Facts, shape: &Shape) {
         let new = after.confirmed != NONE && after.confirmed != before.confirmed;
         self.when(shape.checks_after && new && !self.proven.has(after.confirmed), Breach::Unproven);
+        // What a person went back from was confirmed before it was rejected, and is until another is.
+        self.when(new && self.rejected.has(after.confirmed), Breach::Reconfirmed);
     }
 }

@@ -41,7 +41,8 @@
 //! [`mutants`]: each leaves one rule out and has to break a property.
 //!
 //! `cargo test -p switchyard-world --test rollout_model -- --nocapture` prints the states of each bound.
-//! `make model` adds the large ones. `SWITCHYARD_MODEL_BOUNDS="e2 c1 t1"` explores one more, see
+//! `make model` adds the large ones. With `SWITCHYARD_MODEL_STEPS=1` a control's counterexample is told step by step.
+//! `SWITCHYARD_MODEL_BOUNDS="e2 c1 t1"` explores one more, see
 //! [`from_env`].
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
@@ -122,6 +123,7 @@ fn slow_slices() {
 fn a_deposed_leader() {
     check(&Check::sound("deposed", Bounds { edits: 1, deposed: 1, ..NO }));
     check(&Check::sound("deposed, begun", Bounds { deposed: 1, unready: 1, ..NO }).from(Start::Nominated));
+    check(&Check::sound("deposed, wanted again", Bounds { deposed: 1, ..NO }).slow().from(Start::WantedAgain));
     check(
         &Check::sound("deposed, on trial", Bounds { deposed: 1, ticks: 1, unready: 1, ..NO })
             .from(Start::OnTrial)
@@ -131,8 +133,14 @@ fn a_deposed_leader() {
 
 #[test]
 fn orders() {
-    let bounds = Bounds { edits: 1, orders: 1, crashes: 1, ..NO };
-    check(&Check::sound("abort", bounds).ordering(&[Ordered::Abort]));
+    let bounds = Bounds { edits: 1, orders: 1, ..NO };
+    check(&Check::sound("abort", Bounds { crashes: 1, ..bounds }).ordering(&[Ordered::Abort]));
+    check(&Check::sound("promote", bounds).manual().ordering(&[Ordered::Promote]));
+    check(&Check::sound("roll back", bounds).careful().ordering(&[Ordered::RollbackTo]));
+    let twice = Bounds { orders: 2, ..NO };
+    check(&Check::sound("abort, retry", twice).from(Start::Nominated).ordering(&[Ordered::Abort, Ordered::Retry]));
+    let back = &[Ordered::RollbackTo, Ordered::Resume];
+    check(&Check::sound("roll back, resume", Bounds { edits: 1, ..twice }).careful().ordering(back));
 }
 
 #[test]
@@ -244,7 +252,7 @@ fn full_of_orders_and_losses() {
 
 /// A number behind each letter of [`Bounds`] (edits, resized, mistakes, crashes, unready, ticks, x erased, f tampered,
 /// deposed, orders, pauses, j failing, l forgotten, s deleted, g scaled), and words: for a start (nothing, begun, live,
-/// past), `slow`, `keep0`, `patient`, `pods`, `manual`, `checked`, `preview`, `careful`; Commands: abort, promote, back.
+/// past, again), `slow`, `keep0`, `patient`, `pods`, `manual`, `checked`, `preview`, `careful`; Commands: abort, promote, back.
 #[test]
 fn from_env() {
     let Ok(words) = std::env::var("SWITCHYARD_MODEL_BOUNDS") else { return };
@@ -256,6 +264,7 @@ fn from_env() {
             "begun" => asked.from(Start::Nominated),
             "live" => asked.from(Start::OnTrial),
             "past" => asked.from(Start::Superseded),
+            "again" => asked.from(Start::WantedAgain),
             "slow" => asked.slow(),
             "keep0" => asked.forgetful(),
             "patient" => asked.patient(),

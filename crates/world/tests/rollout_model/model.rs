@@ -62,9 +62,9 @@ impl Model for Protocol {
     type Action = Step;
 
     fn init_states(&self) -> Vec<State> {
-        let truth = self.first();
+        let (truth, before) = self.first();
         let leader = Leader { view: truth, plan: 0 };
-        let guest = if self.bounds.deposed > 0 { leader } else { Leader::default() };
+        let guest = if self.bounds.deposed > 0 { Leader { view: before, plan: 0 } } else { Leader::default() };
         let facts = self.facts(truth);
         let history = History::new(facts);
         let (leaders, left) = ([leader, guest], self.bounds);

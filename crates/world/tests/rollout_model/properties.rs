@@ -24,7 +24,7 @@ pub const TRIED: &str = "nothing is confirmed that was not checked under its own
 pub const RETRIED: &str = "what an answered Retry names may go live";
 pub const ENOUGH: &str = "a candidate goes live with the lesser of old and new pods ready";
 pub const SHOWN: &str = "what the preview selects has pods";
-pub const REJECTED: &str = "a rejected revision is not confirmed";
+pub const REJECTED: &str = "a rejected revision is not confirmed any more";
 pub const LOSS: &str = "a lost record brings back what is confirmed";
 pub const PROVEN: &str = "a lost record brings back what was confirmed once";
 pub const FINITE: &str = "a bounded number of faults causes a bounded number of writes";
@@ -38,7 +38,21 @@ fn never(breach: Breach, name: &'static str) -> Property<Protocol> {
             Property::always(name, |_: &Protocol, s: &State| !s.history.has(Breach::$breach))
         })* } };
     }
-    has_not!(Word, Answered, Fenced, Paused, Held, Unpromoted, Unchecked, Unproven, Few, ByLoss, UnprovenByLoss, Vetoed)
+    has_not!(
+        Word,
+        Answered,
+        Fenced,
+        Paused,
+        Held,
+        Unpromoted,
+        Unchecked,
+        Unproven,
+        Few,
+        ByLoss,
+        UnprovenByLoss,
+        Vetoed,
+        Reconfirmed
+    )
 }
 
 pub fn all(bounds: Bounds, shape: &Shape) -> Vec<Property<Protocol>> {
@@ -68,10 +82,7 @@ pub fn all(bounds: Bounds, shape: &Shape) -> Vec<Property<Protocol>> {
         }
     };
     // Neither a Retry nor a status that was lost.
-    when(
-        !shape.orders(Ordered::Retry) && bounds.forgotten == 0,
-        Property::always(REJECTED, |p: &Protocol, s: &State| !s.history.rejected.has(p.facts(s.truth).confirmed)),
-    );
+    when(!shape.orders(Ordered::Retry) && bounds.forgotten == 0, never(Breach::Reconfirmed, REJECTED));
     when(shape.orders(Ordered::Abort), never(Breach::Answered, ANSWERED));
     when(
         shape.orders(Ordered::Retry),

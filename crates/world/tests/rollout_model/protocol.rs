@@ -99,28 +99,39 @@ impl Protocol {
         }
     }
 
-    pub fn first(&self) -> View {
+    /// The truth, and what a deposed leader holds of it.
+    pub fn first(&self) -> (View, View) {
         let replicas = self.shape.replicas;
         let mut cluster = Cluster::new(parts::setting(), self.order(1, replicas, false), parts::now(0));
         let (two, start) = (self.parts.revision(2), self.shape.start);
         if start != Start::Nothing {
             assert!(cluster.settle(|_| true, 30).silent);
         }
-        if matches!(start, Start::Nominated | Start::OnTrial | Start::Superseded) {
+        if !matches!(start, Start::Nothing | Start::Settled) {
             cluster.edit(Ok(self.order(2, replicas, false)));
         }
         match start {
             Start::Nothing | Start::Settled => {}
             Start::Nominated => rounds_until(&mut cluster, |c| c.is_up(two)),
             Start::OnTrial => rounds_until(&mut cluster, |c| c.selects() == Selects::Revision(two)),
-            Start::Superseded => {
+            Start::Superseded | Start::WantedAgain => {
                 rounds_until(&mut cluster, |c| c.ready(two) > 0);
                 cluster.edit(Ok(self.order(1, replicas, false)));
                 rounds_until(&mut cluster, |c| c.rollout.memory.unlisted.contains_key(&two));
             }
         }
+        let since = |c: &Cluster| c.service.as_ref().and_then(|s| s.record.as_ref()?.since.clone());
+        if start == Start::WantedAgain {
+            rounds_until(&mut cluster, |c| since(c).is_none());
+        }
+        let before = self.parts.intern(&cluster);
+        if start == Start::WantedAgain {
+            cluster.edit(Ok(self.order(2, replicas, false)));
+            let claim = |c: &Cluster| c.deployment(two).and_then(|d| d.claim.clone());
+            rounds_until(&mut cluster, |c| since(c).is_some() && claim(c) == since(c));
+        }
         assert_eq!(cluster.now, parts::now(0));
-        self.parts.intern(&cluster)
+        (self.parts.intern(&cluster), before)
     }
 
     pub fn planned(&self, view: View, tick: u8) -> Planned {

@@ -118,6 +118,8 @@ pub fn check(check: &Check) {
                 println!("  {word}: {}: {} steps", property.name, steps.len());
                 if is_failure && breaks.is_none() {
                     broken.push(format!("broken: {}", property.name));
+                }
+                if is_failure && (breaks.is_none() || std::env::var_os("SWITCHYARD_MODEL_STEPS").is_some()) {
                     for (state, step) in steps.iter().filter_map(|(state, step)| Some((state, (*step)?))) {
                         println!("    {}", protocol.tell(state, step));
                     }

@@ -1,8 +1,10 @@
 //! `permit` says no to each wrong action, whatever chose it.
 
+use switchyard_api::{check::Moment, command::CommandState, rollout::Handled};
+
 use crate::{
     Kind as _, Version,
-    rollout::{Action, Record, Rollout, Selects},
+    rollout::{Action, Foreign, JobKey, JobState, Record, Rollout, Selects},
 };
 
 use super::builder::{A, B, C, Name, Scene, rollout};
@@ -33,6 +35,25 @@ fn deploy(r: Name, from: Name) -> Action {
     let fingerprint = from.fingerprint().to_owned();
     Action::Deploy { revision: r.revision(), fingerprint, images: [].into(), releases: vec![] }
 }
+fn preview(select: Selects) -> Action {
+    Action::Preview { at: Version::new("8"), select }
+}
+fn check(r: Name) -> Action {
+    let job = JobKey { moment: Moment::Preview, name: "migrate".to_owned(), under: Version::new("6") };
+    Action::Check { revision: r.revision(), job }
+}
+fn answer(state: CommandState) -> Action {
+    let (command, uid, message) = ("go".to_owned(), "uid-of-go".to_owned(), "done".to_owned());
+    Action::Answer { command, uid, at: Version::new("3"), state, message }
+}
+/// The Command of [`answer`] was taken into memory.
+fn remembered(scene: Scene) -> Scene {
+    let handled = Handled { state: CommandState::Done, message: "done".to_owned(), fences: vec![] };
+    scene.memory(|m| drop(m.handled.insert("uid-of-go".to_owned(), handled)))
+}
+fn at(r: Name) -> Selects {
+    Selects::Revision(r.revision())
+}
 fn veto(scene: &Scene, action: &Action) -> Option<&'static str> {
     Rollout::permit(&scene.0, action).err().map(|v| v.0)
 }
@@ -47,7 +68,30 @@ fn each_wrong_action_is_vetoed() {
     };
     let nobody = Action::Record { at: Version::new("7"), next: live(A), select: Some(Selects::Nobody) };
     let claimed = || shop().candidate(B).claimed(B).pods(B, 1);
+    let previewed = || shop().previewed(at(A), None);
+    let theirs = |s: Scene| {
+        let mut s = s;
+        s.0.preview.as_mut().unwrap().foreign = Some(Foreign::Owned("is Helm's".to_owned()));
+        s
+    };
+    let two_pods = || rollout("shop").replicas(2).settled(A).candidate(B).claimed(B).pods(B, 1);
     let rows = vec![
+        (two_pods(), record(live(B), Some(B)), "fewer pods would serve than both revisions want"),
+        (two_pods().mistaken(), record(live(B), Some(B)), "fewer pods would serve than both revisions want"),
+        (previewed(), preview(at(C)), "the preview would show what has no place"),
+        (previewed().lost_record(), preview(at(A)), "the preview would show what has no place"),
+        (previewed(), preview(Selects::Foreign("app=other".to_owned())), "the preview would show what has no place"),
+        (theirs(previewed()), preview(at(A)), "the Service is somebody else's"),
+        (shop(), preview(at(A)), "the Service is somebody else's"),
+        (shop(), check(C), "what has no place would be checked"),
+        (shop().lost_record(), check(A), "what has no place would be checked"),
+        (
+            claimed().job(B, Moment::Preview, "migrate", "6", JobState::Running(None)),
+            check(B),
+            "a check would have two Jobs",
+        ),
+        (shop(), answer(CommandState::Done), "a Command would be answered before it is remembered"),
+        (remembered(shop()), answer(CommandState::Pending), "an answer that is none"),
         (shop(), record(stranger, None), "a record is written in the name of another Rollout"),
         (
             shop().record(|r| r.owner = "uid-of-another".to_owned()),
@@ -101,11 +145,21 @@ fn each_wrong_action_is_vetoed() {
 fn each_right_action_is_permitted() {
     let shop = || rollout("shop").settled(A).serves(B, 1).created(C);
     let claimed = || shop().candidate(B).claimed(B).pods(B, 1);
+    let two_pods = || rollout("shop").replicas(2).settled(A).candidate(B).claimed(B).pods(B, 1);
     let rows = vec![
         (shop(), record(live(A), None)),
         (shop().tampered(), record(live(A), Some(A))),
         (shop().pods(A, 0).tampered(), record(live(A), Some(A))),
         (claimed(), record(live(B), Some(B))),
+        (two_pods().pods(B, 2), record(live(B), Some(B))),
+        (two_pods().scaled(A, 1), record(live(B), Some(B))),
+        (two_pods().replicas(1), record(live(B), Some(B))),
+        (two_pods().fallback(B).record(|r| r.candidate = None), record(live(B), Some(B))),
+        (shop().previewed(at(A), None).candidate(B), preview(at(B))),
+        (shop().previewed(at(B), None), preview(Selects::Nobody)),
+        (claimed(), check(B)),
+        (claimed().job(B, Moment::Live, "migrate", "6", JobState::Passed), check(B)),
+        (remembered(shop()), answer(CommandState::Refused)),
         (shop().fallback(B), record(live(B), Some(B))),
         (shop(), retire(B)),
         (shop(), delete(C)),

@@ -2,10 +2,13 @@
 
 use switchyard_api::condition::{PROGRESSING, READY, RECONCILING, STALLED};
 
-use crate::{Refusal, rollout::Action};
+use crate::{
+    Refusal,
+    rollout::{Action, Foreign, Selects},
+};
 
 use super::{
-    builder::{A, B, Scene, named, rollout, seconds},
+    builder::{A, B, Scene, named, noon, rollout, seconds},
     failing::contended,
 };
 
@@ -67,7 +70,7 @@ fn each_stage_has_its_words() {
         ),
         (
             trial().confirmed_now(B),
-            "Healthy [Ready=yes/Healthy Progressing=no/Healthy Reconciling=no/Healthy Stalled=no/Progressing]",
+            "Healthy | 2026-01-01T12:05:00Z: A keeps its pods until then (scaleDownDelay) [Ready=yes/Healthy Progressing=no/Healthy Reconciling=no/Healthy Stalled=no/Progressing]",
         ),
         (
             shop().settled(A),
@@ -118,6 +121,43 @@ fn each_stage_has_its_words() {
     for (scene, expected) in rows {
         assert_eq!(told(&scene), expected, "{scene:?}");
     }
+}
+
+#[test]
+fn what_keeps_its_pods_says_until_when_and_why() {
+    let kept = |scene: &Scene| scene.clone().next().waits_for().pop();
+    let until =
+        |time: &str, setting: &str| Some(format!("2026-01-01T{time}Z: A keeps its pods until then ({setting})"));
+    let shop = || rollout("shop").wants(B).live(B).confirmed_now(B).serves(B, 1).serves(A, 1);
+    assert_eq!(kept(&shop().fallback(A)), until("12:05:00", "scaleDownDelay"));
+    assert_eq!(kept(&shop()), until("12:00:30", "drain.duration"), "it was never confirmed: it is only drained");
+    let given_up = shop().rejected(A).order(|o| o.abort_scale_down_delay = seconds(40_000));
+    assert_eq!(kept(&given_up), until("17:06:40", "abortScaleDownDelay"));
+    assert_eq!(kept(&shop().scaled(A, 0).pods(A, 0)), None);
+
+    let late = shop().fallback(A).next().after(seconds(400));
+    let told = |scene: &Scene| {
+        let status = scene.decide().status;
+        (status.waiting_for, status.conditions, status.phase)
+    };
+    assert_eq!(told(&late), told(&shop().fallback(A).next()), "what only time changes is no write");
+}
+
+#[test]
+fn a_preview_service_that_cannot_be_used_is_told() {
+    let shop = || rollout("shop").settled(A).previewed(Selects::Nobody, None);
+    let referred = |s: Scene| s.order(|o| o.preview.as_mut().unwrap().referred = true);
+    let owned = |mut s: Scene| {
+        s.0.preview.as_mut().unwrap().foreign = Some(Foreign::Owned("was not made by this Rollout".to_owned()));
+        s
+    };
+    let sentence = "Service shop-preview was not made by this Rollout";
+    assert_eq!(owned(shop()).waits_for(), [sentence]);
+    assert_eq!(owned(shop()).condition(STALLED), format!("yes ServiceOwned: {sentence}"));
+    assert_eq!(owned(shop()).decide().check_again, Some(noon().plus(seconds(30))), "nobody watches it");
+    let mut missing = referred(shop());
+    missing.0.preview = None;
+    assert_eq!(missing.waits_for(), ["Service shop-preview to exist: spec.preview.serviceRef names it"]);
 }
 
 #[test]

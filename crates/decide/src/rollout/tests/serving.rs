@@ -57,6 +57,19 @@ fn a_strangers_service_is_never_touched() {
 }
 
 #[test]
+fn another_rollouts_record_says_nothing_of_ours() {
+    let theirs = |s: &mut crate::rollout::Service| {
+        s.foreign = Some(Foreign::Owned("belongs to Rollout cart".to_owned()));
+        s.record.as_mut().unwrap().owner = "uid-of-another".to_owned();
+    };
+    let shop = rollout("shop").created(A).live(A).serving(theirs).next().after(seconds(60)).next();
+    assert!(shop.0.memory.failed.is_empty(), "that their A does not serve here is no fault of our A");
+    let status = shop.decide().status;
+    assert_eq!((status.live, status.selector.as_str()), (None, ""));
+    assert_eq!(shop.condition("Ready"), "no NotLive: no revision is live yet");
+}
+
+#[test]
 fn a_strangers_child_is_never_adopted() {
     let shop = rollout("shop").settled(A).wants(B).child(B, |c| c.conflict = Some("Deployment x is Helm's".to_owned()));
     assert_eq!(shop.acts(), NOTHING);

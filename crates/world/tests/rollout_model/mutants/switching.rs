@@ -185,9 +185,9 @@ fn a_drain_that_outlives_a_switch() {
         seen.memory.unlisted.values_mut().for_each(|u| u.moved.clone_from(&moved));
         plan(&seen, was)
     });
-    let bounds = Bounds { edits: 1, ticks: 1, deposed: 1, ..NO };
+    let bounds = Bounds { ticks: 1, deposed: 1, ..NO };
     let mutant = Check::mutant("mutant: a drain that outlives a switch", rules, bounds, LISTED);
-    check(&mutant.slow().from(Start::Superseded));
+    check(&mutant.slow().from(Start::WantedAgain));
 }
 
 #[test]
