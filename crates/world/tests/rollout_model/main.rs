@@ -48,6 +48,8 @@
 mod bounds;
 mod facts;
 mod history;
+#[path = "../interned/mod.rs"]
+mod interned;
 mod model;
 mod mutants;
 mod parts;
