@@ -43,7 +43,7 @@ pub enum Question {
     Why { job: String, uid: String, pod: Option<String> },
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Action {
     /// An annotation that outlives a lost status: this Build was started once.
     MarkStarted { at: Version, time: Timestamp },

@@ -6,7 +6,8 @@ use switchyard_decide::{
     rollout::{JobKey, JobState},
 };
 
-use super::{Cluster, Pods, after};
+use super::{Cluster, Pods};
+use crate::after;
 
 impl Cluster {
     /// All pods of a revision become ready, under the claim that its Deployment has now. Whether that changed

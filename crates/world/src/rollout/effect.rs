@@ -6,7 +6,8 @@ use switchyard_decide::{
     rollout::{Action, JobState, Record, Selects},
 };
 
-use super::{Child, Cluster, Deployment, Preview, Service, after};
+use super::{Child, Cluster, Deployment, Preview, Service};
+use crate::{absent, after, fresh};
 
 impl Cluster {
     /// The status write of what is to be remembered, conditional on the version that the decision saw.
@@ -215,18 +216,9 @@ impl Cluster {
     }
 }
 
-fn fresh(at: &Version, is: &Version) -> Result<(), Refusal> {
-    if at == is { Ok(()) } else { Err(Refusal::Stale) }
-}
-
 fn ours(select: Option<&Selects>) -> Result<(), Refusal> {
     match select {
         Some(Selects::Foreign(selector)) => Err(Refusal::Invalid(format!("{selector} is no selector of ours"))),
         Some(Selects::Revision(_) | Selects::Nobody) | None => Ok(()),
     }
-}
-
-/// What exists cannot be created.
-fn absent(exists: bool) -> Result<(), Refusal> {
-    if exists { Err(Refusal::Stale) } else { Ok(()) }
 }

@@ -22,6 +22,8 @@ use switchyard_decide::{
     rollout::{self as decide, Foreign, JobKey, JobState, Offer, Order, Question, Record, Selects},
 };
 
+use crate::after;
+
 /// Everything a Rollout's controller reads or writes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Cluster {
@@ -192,10 +194,4 @@ impl Cluster {
             service.version = after(&service.version);
         }
     }
-}
-
-/// The version after this one. One object's versions count by one here: decisions only compare those of one object.
-fn after(version: &Version) -> Version {
-    let last: u64 = version.as_str().parse().unwrap_or(0);
-    Version::new(last.saturating_add(1).to_string())
 }

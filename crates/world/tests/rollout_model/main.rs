@@ -49,6 +49,8 @@
 mod bounds;
 mod facts;
 mod history;
+#[path = "../interned/mod.rs"]
+mod interned;
 mod model;
 mod mutants;
 mod parts;

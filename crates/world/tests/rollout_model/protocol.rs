@@ -16,8 +16,9 @@ use switchyard_world::rollout::{Cluster, Round};
 use crate::{
     bounds::{Bounds, Ordered, Shape, Slices, Start},
     facts::{Facts, told},
+    interned::{Known, Table},
     model::{State, Step},
-    parts::{self, FOREIGN, Id, Known, NAMES, NONE, Name, Parts, Running, Table, View},
+    parts::{self, FOREIGN, Id, NAMES, NONE, Name, Parts, Running, View},
     rules::{Rules, Write},
     run::Check,
 };
