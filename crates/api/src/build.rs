@@ -246,4 +246,3 @@ impl PodSettings {
         *self == Self::default()
     }
 }
-

@@ -98,8 +98,7 @@ pub enum CommandType {
     Cancel,
 }
 impl CommandType {
-    pub const ALL: [Self; 6] =
-        [Self::Promote, Self::Abort, Self::Retry, Self::RollbackTo, Self::Resume, Self::Cancel];
+    pub const ALL: [Self; 6] = [Self::Promote, Self::Abort, Self::Retry, Self::RollbackTo, Self::Resume, Self::Cancel];
 
     /// The right that it takes on the target, beside `create` on commands.
     pub fn verb(self) -> &'static str {

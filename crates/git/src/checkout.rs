@@ -6,12 +6,16 @@ use std::time::{Duration, Instant};
 use crate::error::Asked;
 use crate::history;
 use crate::process::Session;
+use crate::submodules;
 use crate::{BranchName, CommitId, Error, Remote, TagPrefix, Version};
 
 /// Stands in the `.git` of a clone of ours: only such a directory is emptied when the step runs again.
 const MARK: &str = "switchyard-clone";
 /// How far a branch is followed when the server does not hand out the commit by its hash.
 const DEPTHS: [&str; 3] = ["--depth=50", "--depth=1000", "--unshallow"];
+
+/// Bytes; with less than this left a disk is full, since something may have been cleaned up meanwhile.
+const FULL: u64 = 64 * 1024;
 
 /// What to put where.
 #[derive(Clone, Copy, Debug)]
@@ -22,6 +26,8 @@ pub struct Checkout<'a> {
     pub branch: Option<&'a BranchName>,
     /// An empty directory, or one that an earlier try left. Created when missing.
     pub into: &'a Path,
+    /// The submodules, too, and theirs.
+    pub submodules: bool,
     /// Asks for a version by [`crate::conventional`], from tags with this prefix. Reads the history, without files.
     pub version: Option<&'a TagPrefix>,
     /// For everything together.
@@ -48,38 +54,20 @@ pub struct Cloned {
 pub async fn clone(remote: &Remote, checkout: &Checkout<'_>) -> Result<Cloned, Error> {
     let until = Instant::now().checked_add(checkout.limit);
     let left = || until.map_or(checkout.limit, |until| until.saturating_duration_since(Instant::now()));
-    let io = |why: std::io::Error| Error::Io { doing: "prepare the source directory", why: why.to_string() };
+    let io = |error: std::io::Error| Error::io("prepare the source directory", &error);
     std::fs::create_dir_all(checkout.into).map_err(io)?;
     let directory = checkout.into.canonicalize().map_err(io)?;
-    empty(&directory)?;
-
     let session = Session::open(remote)?;
+    put(&session, remote, checkout, &directory, &left).await?;
+    if checkout.submodules {
+        let count = submodules::fill(remote, &directory, checkout.commit, &left).await?;
+        tracing::info!("{count} submodules are in place");
+    }
+
     let commit = checkout.commit.as_str();
-    let asked = Asked { doing: "fetch", host: remote.url.host(), object: commit };
-    let format = format!("--object-format={}", checkout.commit.object_format());
-    let init = ["init", "--quiet", "--template=", "--initial-branch=main", &format];
-    session.local(Some(&directory), &init, left(), Asked { doing: "init", ..asked }).await?;
-    std::fs::write(directory.join(".git").join(MARK), b"").map_err(io)?;
-
-    let fetch = ["fetch", "--quiet", "--depth=1", "--no-tags", "--no-write-fetch-head", "--end-of-options"];
-    let exact = [&fetch[..], &[remote.url.as_str(), commit]].concat();
-    match session.remote(Some(&directory), &exact, left(), asked).await {
-        Ok(_) => {}
-        Err(Error::CommitNotFound { .. }) => along_branch(&session, remote, checkout, &directory, &left).await?,
-        Err(error) => return Err(error),
-    }
-
-    let local = |doing| Asked { doing, ..asked };
-    let arguments = ["checkout", "--quiet", "--detach", "--force", commit];
-    session.local(Some(&directory), &arguments, left(), local("checkout")).await?;
-    let arguments = ["rev-parse", "--verify", "--end-of-options", "HEAD^{commit}"];
-    let head = session.local(Some(&directory), &arguments, left(), local("rev-parse")).await?;
-    if head.trim() != commit {
-        let why = format!("HEAD at {} instead of {commit}", head.trim());
-        return Err(Error::Other { doing: "checkout".to_owned(), why });
-    }
+    let asked = Asked { doing: "log", host: remote.url.host(), object: commit };
     let arguments = ["log", "-1", "--format=%ct%n%s", "--end-of-options", commit];
-    let shown = session.local(Some(&directory), &arguments, left(), local("log")).await?;
+    let shown = session.local(Some(&directory), &arguments, left(), asked).await?;
     let (committed, subject) = shown.split_once('\n').unwrap_or_default();
     let version = match checkout.version {
         Some(prefix) => Some(history::version(&session, remote, checkout, prefix, &left).await?),
@@ -91,6 +79,49 @@ pub async fn clone(remote: &Remote, checkout: &Checkout<'_>) -> Result<Cloned, E
         subject: subject.trim().to_owned(),
         version,
     })
+}
+
+/// Fetches and checks out the commit alone, and verifies that it is the one.
+pub(crate) async fn put(
+    session: &Session<'_>,
+    remote: &Remote,
+    checkout: &Checkout<'_>,
+    directory: &Path,
+    left: &impl Fn() -> Duration,
+) -> Result<(), Error> {
+    let io = |error: std::io::Error| Error::io("prepare the source directory", &error);
+    empty(directory)?;
+    let commit = checkout.commit.as_str();
+    let asked = Asked { doing: "fetch", host: remote.url.host(), object: commit };
+    let format = format!("--object-format={}", checkout.commit.object_format());
+    let init = ["init", "--quiet", "--template=", "--initial-branch=main", &format];
+    session.local(Some(directory), &init, left(), Asked { doing: "init", ..asked }).await?;
+    std::fs::write(directory.join(".git").join(MARK), b"").map_err(io)?;
+
+    let fetch = ["fetch", "--quiet", "--depth=1", "--no-tags", "--no-write-fetch-head", "--end-of-options"];
+    let exact = [&fetch[..], &[remote.url.as_str(), commit]].concat();
+    match session.remote(Some(directory), &exact, left(), asked).await {
+        Ok(_) => {}
+        Err(Error::CommitNotFound { .. }) => along_branch(session, remote, checkout, directory, left).await?,
+        Err(error) => return Err(error),
+    }
+
+    let local = |doing| Asked { doing, ..asked };
+    let arguments = ["checkout", "--quiet", "--detach", "--force", commit];
+    match session.local(Some(directory), &arguments, left(), local("checkout")).await {
+        // Of a file that it cannot write, Git does not always say why.
+        Err(Error::Other { .. }) if is_full(directory) => {
+            return Err(Error::NoSpace { doing: "checkout the source".to_owned() });
+        }
+        other => drop(other?),
+    }
+    let arguments = ["rev-parse", "--verify", "--end-of-options", "HEAD^{commit}"];
+    let head = session.local(Some(directory), &arguments, left(), local("rev-parse")).await?;
+    if head.trim() != commit {
+        let why = format!("HEAD at {} instead of {commit}", head.trim());
+        return Err(Error::Other { doing: "checkout".to_owned(), why });
+    }
+    Ok(())
 }
 
 /// For servers that refuse a bare hash: the branch (or HEAD), deeper until the commit is there.
@@ -125,10 +156,17 @@ async fn along_branch(
     Err(Error::CommitNotFound { commit: commit.to_owned() })
 }
 
+/// Whether nothing more can be written: no block, or no inode.
+fn is_full(directory: &Path) -> bool {
+    rustix::fs::statvfs(directory).is_ok_and(|place| {
+        place.f_bavail.saturating_mul(place.f_frsize) < FULL || (place.f_files > 0 && place.f_favail == 0)
+    })
+}
+
 /// Empties what an earlier try of this step left; refuses any other directory that is not empty.
 fn empty(directory: &Path) -> Result<(), Error> {
     const DOING: &str = "empty the source directory";
-    let io = |why: std::io::Error| Error::Io { doing: DOING, why: why.to_string() };
+    let io = |error: std::io::Error| Error::io(DOING, &error);
     let ours = directory.join(".git").join(MARK).exists();
     for entry in std::fs::read_dir(directory).map_err(io)? {
         let entry = entry.map_err(io)?;

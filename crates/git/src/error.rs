@@ -1,5 +1,7 @@
 //! What can go wrong with a remote, told apart by what a person would do about it.
 
+use std::io::ErrorKind;
+
 /// Why Git did not give what it was asked for. No credential is in any of these texts.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
@@ -33,6 +35,12 @@ pub enum Error {
     /// `known_hosts` has no line for the server.
     #[error("known_hosts has no SSH host key for {host}")]
     HostKeyUnknown { host: String },
+    /// No space is left on our own disk.
+    #[error("no space is left to {doing}")]
+    NoSpace { doing: String },
+    /// A submodule cannot be had.
+    #[error("cannot get the submodule {path:?}: {why}")]
+    Submodule { path: String, why: Box<Error> },
     /// Our own disk or process table.
     #[error("cannot {doing}: {why}")]
     Io { doing: &'static str, why: String },
@@ -41,9 +49,21 @@ pub enum Error {
     Other { doing: String, why: String },
 }
 
+impl Error {
+    /// An error of our own disk.
+    pub(crate) fn io(doing: &'static str, error: &std::io::Error) -> Self {
+        if matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded) {
+            Error::NoSpace { doing: doing.to_owned() }
+        } else {
+            Error::Io { doing, why: error.to_string() }
+        }
+    }
+}
+
 /// What a row of the table stands for.
 #[derive(Clone, Copy)]
 enum Sign {
+    NoSpace,
     HostKeyChanged,
     HostKeyUnknown,
     Unreachable,
@@ -56,6 +76,9 @@ enum Sign {
 /// Git's, ssh's and the big hosts' own words under `LC_ALL=C`, in lower case. The first row that is found decides: what
 /// names the cause stands before what merely follows from it.
 const SIGNS: &[(&str, Sign)] = &[
+    ("no space left on device", Sign::NoSpace),
+    ("disk quota exceeded", Sign::NoSpace),
+    ("out of diskspace", Sign::NoSpace),
     ("remote host identification has changed", Sign::HostKeyChanged),
     ("host key is known for", Sign::HostKeyUnknown),
     ("host key verification failed", Sign::HostKeyUnknown),
@@ -125,6 +148,7 @@ pub(crate) fn classify(stderr: &str, status: Option<i32>, asked: Asked<'_>) -> E
         })
     });
     match found {
+        Some((Sign::NoSpace, _)) => Error::NoSpace { doing: format!("{} the source", asked.doing) },
         Some((Sign::HostKeyChanged, _)) => Error::HostKeyChanged { host },
         Some((Sign::HostKeyUnknown, _)) => Error::HostKeyUnknown { host },
         Some((Sign::Unreachable, why)) => Error::Unreachable { host, why },
@@ -163,8 +187,13 @@ mod tests {
             Error::CommitNotFound { .. } => "commit",
             Error::HostKeyChanged { .. } => "changed",
             Error::HostKeyUnknown { .. } => "unknown key",
+            Error::NoSpace { .. } => "no space",
             Error::Other { .. } => "other",
-            Error::BadUrl { .. } | Error::BadName { .. } | Error::BadCredentials(_) | Error::Io { .. } => "ours",
+            Error::BadUrl { .. }
+            | Error::BadName { .. }
+            | Error::BadCredentials(_)
+            | Error::Submodule { .. }
+            | Error::Io { .. } => "ours",
         }
     }
 
@@ -218,6 +247,12 @@ mod tests {
             ("ref", "fatal: couldn't find remote ref refs/heads/nope"),
             ("commit", "fatal: git upload-pack: not our ref 1111\nfatal: remote error: upload-pack: not our ref 1111"),
             ("commit", "error: Server does not allow request for unadvertised object 1111"),
+            ("no space", "fatal: write error: No space left on device\nfatal: fetch-pack: invalid index-pack output"),
+            (
+                "no space",
+                "error: unable to write file big\nfatal: sha1 file '.git/index.lock' write error. Out of diskspace",
+            ),
+            ("no space", "error: unable to write file big: Disk quota exceeded\nfatal: unable to checkout"),
             ("other", "fatal: the moon is full"),
             ("other", ""),
         ];
@@ -247,6 +282,15 @@ mod tests {
         for (expected, text) in ssh_rows {
             assert_eq!(kind(&format!("{text}\n{SSH_TAIL}")), expected, "{text}");
         }
+    }
+
+    #[test]
+    fn a_full_disk_is_told_from_a_broken_one() {
+        let of = |code| Error::io("write", &std::io::Error::from_raw_os_error(code));
+        // ENOSPC, EDQUOT and EIO.
+        assert_eq!(of(28), Error::NoSpace { doing: "write".to_owned() });
+        assert_eq!(of(122), Error::NoSpace { doing: "write".to_owned() });
+        assert!(matches!(of(5), Error::Io { .. }));
     }
 
     #[test]

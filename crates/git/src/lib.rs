@@ -7,7 +7,7 @@
 //!   argument, no URL, no file and no error.
 //! - Every call ends: by low speed, by its total time, or by being dropped; the helpers Git started end with it.
 //!
-//! Caveats: submodules and Git LFS objects are not fetched. Plain `http` sends a password in the clear, to the host
+//! Caveats: Git LFS objects are not fetched, and submodules only when asked for. Plain `http` sends a password in the clear, to the host
 //! the user named.
 
 mod checkout;
@@ -16,8 +16,10 @@ mod credentials;
 mod error;
 mod history;
 mod name;
+mod paths;
 mod process;
 mod remote;
+mod submodules;
 mod url;
 
 pub use checkout::{Checkout, Cloned, clone};
@@ -25,5 +27,6 @@ pub use conventional::Version;
 pub use credentials::Credentials;
 pub use error::Error;
 pub use name::{BranchName, CommitId, RefName, TagName, TagPrefix};
+pub use paths::{Comparison, Difference, compare};
 pub use remote::{Listed, Remote, list_ref};
 pub use url::{Scheme, Url};

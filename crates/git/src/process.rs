@@ -48,7 +48,7 @@ pub(crate) struct Session<'a> {
 
 impl<'a> Session<'a> {
     pub(crate) fn open(remote: &'a Remote) -> Result<Self, Error> {
-        let io = |error: std::io::Error| Error::Io { doing: "prepare a place for git", why: error.to_string() };
+        let io = |error: std::io::Error| Error::io("prepare a place for git", &error);
         let private = std::fs::Permissions::from_mode(0o700);
         let home = tempfile::Builder::new().prefix("switchyard-git-").permissions(private).tempdir().map_err(io)?;
         let ssh_command = match (remote.url.scheme(), &remote.credentials.kind) {
@@ -106,7 +106,7 @@ impl<'a> Session<'a> {
             command.env("GIT_SSL_CAINFO", ca);
         }
         set_config(&mut command, directory, &config);
-        self.run(command, limit, asked).await
+        self.run(command, limit, asked).await?.text(asked)
     }
 
     /// A command on what is here already; it may use no protocol and sees no credential.
@@ -117,10 +117,40 @@ impl<'a> Session<'a> {
         limit: Duration,
         asked: Asked<'_>,
     ) -> Result<String, Error> {
+        self.run(self.offline(directory, arguments), limit, asked).await?.text(asked)
+    }
+
+    /// The same, for names that need not be UTF-8.
+    pub(crate) async fn local_bytes(
+        &self,
+        directory: Option<&Path>,
+        arguments: &[&str],
+        limit: Duration,
+        asked: Asked<'_>,
+    ) -> Result<Vec<u8>, Error> {
+        self.run(self.offline(directory, arguments), limit, asked).await?.bytes(asked)
+    }
+
+    /// The same with a file as standard input, for commands whose status 1 says that nothing was found.
+    pub(crate) async fn local_filter(
+        &self,
+        directory: Option<&Path>,
+        arguments: &[&str],
+        input: std::fs::File,
+        limit: Duration,
+        asked: Asked<'_>,
+    ) -> Result<Vec<u8>, Error> {
+        let mut command = self.offline(directory, arguments);
+        command.stdin(input);
+        let ended = self.run(command, limit, asked).await?;
+        if ended.status == Some(1) { Ok(Vec::new()) } else { ended.bytes(asked) }
+    }
+
+    fn offline(&self, directory: Option<&Path>, arguments: &[&str]) -> Command {
         let mut command = self.command(directory, arguments);
         command.env("GIT_ALLOW_PROTOCOL", "").env("GIT_NO_LAZY_FETCH", "1");
         set_config(&mut command, directory, &[]);
-        self.run(command, limit, asked).await
+        command
     }
 
     fn command(&self, directory: Option<&Path>, arguments: &[&str]) -> Command {
@@ -148,8 +178,8 @@ impl<'a> Session<'a> {
         command
     }
 
-    async fn run(&self, mut command: Command, limit: Duration, asked: Asked<'_>) -> Result<String, Error> {
-        let io = |error: std::io::Error| Error::Io { doing: "run git", why: error.to_string() };
+    async fn run(&self, mut command: Command, limit: Duration, asked: Asked<'_>) -> Result<Ended, Error> {
+        let io = |error: std::io::Error| Error::io("run git", &error);
         let mut group = Group(command.spawn().map_err(io)?);
         let (stdout, stderr) = (group.0.stdout.take(), group.0.stderr.take());
         let run = async {
@@ -165,18 +195,37 @@ impl<'a> Session<'a> {
         let (stdout, stderr, status) = ended?;
         let stderr = self.mask(&String::from_utf8_lossy(&stderr));
         tracing::debug!(status = status.code(), stderr = %stderr.trim_end(), "git {}", asked.doing);
-        if !status.success() {
-            return Err(classify(&stderr, status.code(), asked));
-        }
-        let Some(stdout) = stdout else {
-            let why = format!("more than {} MiB of output", MAX_STDOUT / (1024 * 1024));
-            return Err(Error::Other { doing: asked.doing.to_owned(), why });
-        };
-        Ok(String::from_utf8_lossy(&stdout).into_owned())
+        Ok(Ended { status: status.code(), stdout, stderr })
     }
 
     fn mask(&self, text: &str) -> String {
         self.remote.credentials.secrets().iter().fold(text.to_owned(), |text, secret| text.replace(secret, "***"))
+    }
+}
+
+/// How one command ended.
+struct Ended {
+    /// None when a signal ended it.
+    status: Option<i32>,
+    /// None when there was too much.
+    stdout: Option<Vec<u8>>,
+    stderr: String,
+}
+
+impl Ended {
+    /// The output of a command that succeeded.
+    fn bytes(self, asked: Asked<'_>) -> Result<Vec<u8>, Error> {
+        if self.status != Some(0) {
+            return Err(classify(&self.stderr, self.status, asked));
+        }
+        self.stdout.ok_or_else(|| {
+            let why = format!("more than {} MiB of output", MAX_STDOUT / (1024 * 1024));
+            Error::Other { doing: asked.doing.to_owned(), why }
+        })
+    }
+
+    fn text(self, asked: Asked<'_>) -> Result<String, Error> {
+        Ok(String::from_utf8_lossy(&self.bytes(asked)?).into_owned())
     }
 }
 

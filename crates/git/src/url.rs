@@ -27,6 +27,14 @@ impl Scheme {
             Scheme::Ssh => "ssh",
         }
     }
+
+    fn default_port(self) -> u16 {
+        match self {
+            Scheme::Http => 80,
+            Scheme::Https => 443,
+            Scheme::Ssh => 22,
+        }
+    }
 }
 
 /// A checked URL without credentials in it.
@@ -62,6 +70,38 @@ impl Url {
     /// The port, if the URL names one.
     pub fn port(&self) -> Option<u16> {
         self.port
+    }
+
+    /// Whether a credential for one is good for the other: the same scheme, host and port.
+    pub(crate) fn same_origin(&self, other: &Url) -> bool {
+        let port = |url: &Url| url.port.unwrap_or(url.scheme.default_port());
+        (self.scheme, &self.host, port(self)) == (other.scheme, &other.host, port(other))
+    }
+
+    /// What `text` means beside this URL: `../lib.git` is another repository on the same host, anything that does not
+    /// begin with a dot is a URL of its own.
+    pub(crate) fn join(&self, text: &str) -> Result<Url, Error> {
+        if !text.starts_with("./") && !text.starts_with("../") {
+            return Url::parse(text);
+        }
+        let start = match self.text.split_once("://") {
+            Some((scheme, rest)) => rest.find('/').map(|slash| scheme.len().saturating_add(3).saturating_add(slash)),
+            None => self.text.find(':').map(|colon| colon.saturating_add(1)),
+        };
+        let (head, path) = self.text.split_at(start.unwrap_or(self.text.len()));
+        let mut parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
+        for part in text.split('/') {
+            match part {
+                "" | "." => {}
+                ".." => {
+                    let above = Error::BadUrl { why: "the relative URL leads above the root of the host" };
+                    parts.pop().ok_or(above)?;
+                }
+                name => parts.push(name),
+            }
+        }
+        let slash = if path.starts_with('/') { "/" } else { "" };
+        Url::parse(&format!("{head}{slash}{}", parts.join("/")))
     }
 
     /// `scheme://host[:port]`: what a credential is bound to.
@@ -233,5 +273,43 @@ mod tests {
             assert!(Url::parse(text).is_err(), "{text:?}");
         }
         assert!(Url::parse(&format!("https://h/{}", "a".repeat(2048))).is_err());
+    }
+
+    #[test]
+    fn relative_urls_stay_on_their_host() {
+        let rows = [
+            ("https://h/acme/shop.git", "../lib.git", Some("https://h/acme/lib.git")),
+            ("https://h/acme/shop.git/", "../../other/lib", Some("https://h/other/lib")),
+            ("https://h/acme/shop", "./lib", Some("https://h/acme/shop/lib")),
+            ("git@h:acme/shop.git", "../lib.git", Some("git@h:acme/lib.git")),
+            ("ssh://git@h:2222/acme/shop", "../lib", Some("ssh://git@h:2222/acme/lib")),
+            ("https://h/acme/shop", "https://other/lib", Some("https://other/lib")),
+            ("https://h/acme/shop", "../../../lib", None),
+            ("https://h/acme/shop", "../..", None),
+            ("git@h:shop", "../../lib", None),
+            ("git@h:shop", "../-x", None),
+            ("https://h/acme/shop", "-x", None),
+            ("https://h/acme/shop", "--upload-pack=/bin/sh", None),
+            ("https://h/acme/shop", "/etc", None),
+            ("https://h/acme/shop", "file:///etc", None),
+            ("https://h/acme/shop", "ext::sh -c id", None),
+            ("https://h/acme/shop", "", None),
+        ];
+        for (base, text, expected) in rows {
+            let joined = Url::parse(base).unwrap().join(text).ok();
+            assert_eq!(joined.as_ref().map(Url::as_str), expected, "{base} {text}");
+        }
+    }
+
+    #[test]
+    fn a_credential_is_good_for_one_scheme_host_and_port() {
+        let same = |one: &str, other: &str| Url::parse(one).unwrap().same_origin(&Url::parse(other).unwrap());
+        assert!(same("https://h/a", "https://H:443/b"));
+        assert!(same("git@h:a", "ssh://other@h/b"));
+        for other in
+            ["http://h/a", "https://h:8443/a", "https://h.evil.dev/a", "https://g/a", "ssh://git@h/a", "git@h:a"]
+        {
+            assert!(!same("https://h/a", other), "{other}");
+        }
     }
 }

@@ -36,7 +36,11 @@ async fn clone_into(remote: &Remote, commit: &str, into: &Path, prefix: Option<&
     let branch = BranchName::parse("trunk").unwrap();
     let prefix = prefix.map(|prefix| TagPrefix::parse(prefix).unwrap());
     let limit = Duration::from_mins(1);
-    clone(remote, &Checkout { commit: &commit, branch: Some(&branch), into, version: prefix.as_ref(), limit }).await
+    clone(
+        remote,
+        &Checkout { commit: &commit, branch: Some(&branch), into, submodules: false, version: prefix.as_ref(), limit },
+    )
+    .await
 }
 
 fn needs(password: &str) -> Manner {
@@ -216,8 +220,14 @@ async fn a_server_that_never_answers_is_given_up() {
     let (remote, start) = (remote(&server, None), Instant::now());
     let commit = CommitId::parse(&"1".repeat(40)).unwrap();
     let into = empty.path().join("src");
-    let checkout =
-        Checkout { commit: &commit, branch: None, into: &into, version: None, limit: Duration::from_secs(2) };
+    let checkout = Checkout {
+        commit: &commit,
+        branch: None,
+        into: &into,
+        submodules: false,
+        version: None,
+        limit: Duration::from_secs(2),
+    };
     let given_up = clone(&remote, &checkout).await.unwrap_err();
     assert!(matches!(given_up, Error::Unreachable { .. }), "{given_up:?}");
     assert!(start.elapsed() < Duration::from_secs(10));

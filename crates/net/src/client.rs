@@ -6,7 +6,11 @@ use std::{
     time::Duration,
 };
 
-use reqwest::{RequestBuilder, Url, redirect};
+use reqwest::{
+    RequestBuilder, Url,
+    header::{AUTHORIZATION, HeaderValue},
+    redirect,
+};
 
 use crate::{
     Guard,
@@ -89,6 +93,21 @@ impl Client {
     pub async fn get(&self, address: SocketAddr, path: &str, body: Body, limit: Duration) -> Result<Answer, Error> {
         let url = self.checked(&format!("http://{address}{path}"))?;
         send(self.http.get(url), body, limit).await
+    }
+
+    /// GET with a credential, which goes to the address that was named and to no other: no redirect is followed.
+    pub async fn get_authorized(
+        &self,
+        url: &str,
+        authorization: &str,
+        body: Body,
+        limit: Duration,
+    ) -> Result<Answer, Error> {
+        // Its text is not quoted: it is the credential.
+        let wrong = || Error::Network("the credential cannot stand in a header".to_owned());
+        let mut authorization = HeaderValue::from_str(authorization).map_err(|_| wrong())?;
+        authorization.set_sensitive(true);
+        send(self.http.get(self.checked(url)?).header(AUTHORIZATION, authorization), body, limit).await
     }
 
     /// POST of a form.

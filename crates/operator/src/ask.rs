@@ -95,9 +95,11 @@ fn git_error(error: &git::Error) -> Unreachable {
         | git::Error::CommitNotFound { .. }
         | git::Error::BadUrl { .. }
         | git::Error::BadName { .. } => Unreachable::Missing(message),
-        git::Error::Unreachable { .. } | git::Error::Io { .. } | git::Error::Other { .. } => {
-            Unreachable::Network(message)
-        }
+        git::Error::Unreachable { .. }
+        | git::Error::Io { .. }
+        | git::Error::NoSpace { .. }
+        | git::Error::Submodule { .. }
+        | git::Error::Other { .. } => Unreachable::Network(message),
     }
 }
 

@@ -15,13 +15,13 @@ const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 /// All requests of one question.
 const RESOLVE_LIMIT: Duration = Duration::from_mins(1);
 /// The distribution spec asks registries to take manifests of 4 MiB.
-const MAX_MANIFEST: usize = 4 * 1024 * 1024;
+pub(crate) const MAX_MANIFEST: usize = 4 * 1024 * 1024;
 /// Of an answer that is an error.
 const MAX_ERROR: usize = 16 * 1024;
 /// Longer than this no registry is obeyed: the caller asks again when it sees fit.
 const MAX_RETRY_AFTER: Duration = Duration::from_hours(1);
 
-const MANIFESTS: &str = "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, \
+pub(crate) const MANIFESTS: &str = "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, \
                          application/vnd.docker.distribution.manifest.list.v2+json, \
                          application/vnd.docker.distribution.manifest.v2+json";
 

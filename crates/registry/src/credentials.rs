@@ -130,7 +130,7 @@ impl Entry {
 }
 
 /// `https://index.docker.io/v1/` and the like as `docker.io`.
-fn key_of(key: &str) -> String {
+pub(crate) fn key_of(key: &str) -> String {
     let key = key.strip_prefix("https://").or_else(|| key.strip_prefix("http://")).unwrap_or(key);
     let (host, path) = key.split_once('/').unwrap_or((key, ""));
     let path = path.trim_end_matches('/');

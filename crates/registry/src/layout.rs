@@ -24,6 +24,8 @@ pub struct Layout {
     pub digest: Digest,
     /// The manifest, the config and every layer together, in bytes.
     pub size: u64,
+    /// Of its config: what programs that know no registry call the image's id.
+    pub config: Digest,
     pub(crate) manifest: Vec<u8>,
     pub(crate) media_type: &'static str,
     /// The config last, so that a registry never knows a config without its layers.
@@ -93,7 +95,8 @@ impl Layout {
             verify(blob).await?;
         }
         let size = blobs.iter().fold(length(&manifest), |sum, blob| sum.saturating_add(blob.size));
-        Ok(Self { digest, size, manifest, media_type, blobs })
+        let config = self::digest(&parsed.config)?;
+        Ok(Self { digest, size, config, manifest, media_type, blobs })
     }
 }
 

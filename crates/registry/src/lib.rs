@@ -1,23 +1,34 @@
-//! What Switchyard asks of an image registry: which digest a tag has, and to take an image.
+//! What Switchyard asks of an image registry: which digest a tag has, and to take or give an image, an artifact, or what
+//! belongs to an image.
 //!
 //! `Registry::resolve` runs in the operator, for registries that any user may name, so it is our own few requests over the HTTP
 //! client that oci-client brings: capped answers, `Retry-After`, and a refused credential that is an error and never
-//! an anonymous request. `Registry::push_layout` runs in a build pod and leaves the upload protocol to oci-client.
+//! an anonymous request. `push_layout`, `pull_layout`, `attach`, `push_artifact` and `pull_artifact` run in a build pod;
+//! they leave the upload protocol to oci-client.
 //!
 //! Assumption: the process has installed a rustls provider (`rustls::crypto::ring`) before the first request.
 
+mod artifact;
 mod ask;
+mod attach;
 mod credentials;
 mod error;
 mod layout;
+mod merge;
+mod pull;
 mod push;
+mod session;
 mod token;
 
+pub use artifact::{ARTIFACT_TYPE, Saved};
 pub use ask::Registry;
+pub use attach::Attachment;
 pub use credentials::{Credentials, Login};
 pub use error::Error;
 pub use layout::Layout;
+pub use merge::merge;
 pub use oci_distribution::Reference;
+pub use pull::Pulled;
 pub use push::Pushed;
 
 use std::fmt;

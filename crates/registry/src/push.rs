@@ -8,15 +8,15 @@ use std::time::Duration;
 use oci_distribution::client::{Client, ClientConfig, ClientProtocol};
 use oci_distribution::errors::OciDistributionError;
 use oci_distribution::secrets::RegistryAuth;
-use reqwest::header::HeaderValue;
 use tokio::io::AsyncReadExt;
 
 use crate::error::of_client;
-use crate::layout::{Blob, Layout};
+use crate::layout::Layout;
+use crate::session::{PUSH, Session, known_but_denied};
 use crate::{Digest, Error, Login, Reference, Registry};
 
 /// An upload that moves nothing for this long is given up. Large layers take long to be stored after their last byte.
-const STALL_LIMIT: Duration = Duration::from_mins(5);
+pub(crate) const STALL_LIMIT: Duration = Duration::from_mins(5);
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 const PIECE: usize = 128 * 1024;
 
@@ -32,14 +32,14 @@ pub struct Pushed {
 }
 
 impl Registry {
-    /// Verifies the layout, uploads what is missing, sets the manifest under its digest and under each tag, and then
+    /// Uploads what is missing of a layout, sets the manifest under its digest and under each tag, and then
     /// asks the registry for each. `repository` is an image name; a tag or digest in it is not used.
     ///
     /// Nothing is tried twice here: a push that ended early can be repeated as a whole, what is there is not sent
     /// again.
     pub async fn push_layout(
         &self,
-        directory: &Path,
+        layout: &Layout,
         repository: &Reference,
         tags: &[String],
         login: Option<&Login>,
@@ -47,32 +47,24 @@ impl Registry {
         for tag in tags {
             check_tag(tag)?;
         }
-        let layout = Layout::open(directory).await?;
-        // oci-client goes on without a login that is refused: ask before it does.
-        if let Some(login) = login {
-            self.prove(repository, login, "pull,push").await?;
-        }
+        // oci-client goes on without a login that is refused: this asks before it does.
+        let mut session = Session::open(self, repository, login, PUSH).await?;
         let client = self.uploader(repository, login).await?;
         let registry = repository.registry();
         let mut uploaded: u64 = 0;
         for blob in &layout.blobs {
-            let what = format!("{} {}", repository.repository(), blob.digest);
-            let exists = client.blob_exists(repository, blob.digest.as_str()).await;
-            // Some registries answer with 403 where they could with 404: the upload will tell.
-            if matches!(exists, Ok(true)) {
-                tracing::info!(bytes = blob.size, "{} is there", blob.digest);
-                continue;
-            }
-            let start = std::time::Instant::now();
-            upload(&client, repository, blob)
-                .await
-                .map_err(|error| known_but_denied(of_upload(registry, &what, error), login))?;
-            uploaded = uploaded.saturating_add(blob.size);
-            tracing::info!(bytes = blob.size, seconds = start.elapsed().as_secs_f32(), "{} uploaded", blob.digest);
+            let part = Part { digest: &blob.digest, size: blob.size, content: Content::File(&blob.path) };
+            uploaded = uploaded.saturating_add(upload_unless_there(&client, repository, &part, login).await?);
         }
         let by_digest = layout.digest.to_string();
         for name in std::iter::once(&by_digest).chain(tags) {
-            self.set_manifest(&client, repository, name, &layout, login).await?;
+            let set = session.put_manifest(name, layout.media_type, &layout.manifest).await;
+            match set {
+                // Set by an earlier try of this push: some refuse even to be told the same again.
+                Err(Error::TagImmutable { .. })
+                    if self.resolve(&named(repository, name), login).await.as_ref() == Ok(&layout.digest) => {}
+                other => drop(other?),
+            }
         }
         for name in std::iter::once(&by_digest).chain(tags) {
             let served = self.resolve(&named(repository, name), login).await?;
@@ -85,11 +77,11 @@ impl Registry {
                 });
             }
         }
-        Ok(Pushed { digest: layout.digest, size: layout.size, uploaded })
+        Ok(Pushed { digest: layout.digest.clone(), size: layout.size, uploaded })
     }
 
     /// A client of its own for this login and registry: oci-client keeps the first login that it sees.
-    async fn uploader(&self, repository: &Reference, login: Option<&Login>) -> Result<Client, Error> {
+    pub(crate) async fn uploader(&self, repository: &Reference, login: Option<&Login>) -> Result<Client, Error> {
         let config = ClientConfig {
             protocol: if self.is_insecure(repository) {
                 ClientProtocol::HttpsExcept(vec![repository.resolve_registry().to_owned()])
@@ -109,31 +101,44 @@ impl Registry {
         client.store_auth_if_needed(repository.resolve_registry(), &login).await;
         Ok(client)
     }
-
-    async fn set_manifest(
-        &self,
-        client: &Client,
-        repository: &Reference,
-        name: &str,
-        layout: &Layout,
-        login: Option<&Login>,
-    ) -> Result<(), Error> {
-        let what = format!("{}:{name}", repository.repository());
-        let registry = repository.registry();
-        let image = named(repository, name);
-        let kind = HeaderValue::from_static(layout.media_type);
-        let set = client.push_manifest_raw(&image, layout.manifest.clone(), kind);
-        match tokio::time::timeout(STALL_LIMIT, set).await {
-            Ok(Ok(_)) => Ok(()),
-            Ok(Err(error)) => Err(known_but_denied(of_client(registry, &what, error), login)),
-            Err(_) => Err(stalled(registry)),
-        }
-    }
 }
 
-/// A digest is set as if it were a tag: asked for a digest, oci-client ends the process at a registry that answers
-/// without a location.
-fn named(repository: &Reference, name: &str) -> Reference {
+/// What is uploaded, and where it is.
+pub(crate) struct Part<'a> {
+    pub digest: &'a Digest,
+    pub size: u64,
+    pub content: Content<'a>,
+}
+
+#[derive(Clone, Copy)]
+pub(crate) enum Content<'a> {
+    File(&'a Path),
+    Memory(&'static [u8]),
+}
+
+/// Uploads what the registry does not have; returns how many bytes that were.
+pub(crate) async fn upload_unless_there(
+    client: &Client,
+    repository: &Reference,
+    part: &Part<'_>,
+    login: Option<&Login>,
+) -> Result<u64, Error> {
+    let (registry, what) = (repository.registry(), format!("{} {}", repository.repository(), part.digest));
+    // Some registries answer with 403 where they could with 404: the upload will tell.
+    if matches!(client.blob_exists(repository, part.digest.as_str()).await, Ok(true)) {
+        tracing::info!(bytes = part.size, "{} is there", part.digest);
+        return Ok(0);
+    }
+    let start = std::time::Instant::now();
+    upload(client, repository, part)
+        .await
+        .map_err(|error| known_but_denied(of_upload(registry, &what, error), login))?;
+    tracing::info!(bytes = part.size, seconds = start.elapsed().as_secs_f32(), "{} uploaded", part.digest);
+    Ok(part.size)
+}
+
+/// The repository's image of this tag or digest.
+pub(crate) fn named(repository: &Reference, name: &str) -> Reference {
     Reference::with_tag(repository.registry().to_owned(), repository.repository().to_owned(), name.to_owned())
 }
 
@@ -147,11 +152,19 @@ fn check_tag(tag: &str) -> Result<(), Error> {
     }
 }
 
-/// Streams a blob from disk; gives up when nothing moves.
-async fn upload(client: &Client, repository: &Reference, blob: &Blob) -> Result<(), Option<OciDistributionError>> {
+/// Streams a blob; gives up when nothing moves.
+async fn upload(client: &Client, repository: &Reference, part: &Part<'_>) -> Result<(), Option<OciDistributionError>> {
+    let path = match part.content {
+        Content::File(path) => path,
+        Content::Memory(bytes) => {
+            let piece = futures::stream::iter([Ok(bytes::Bytes::from_static(bytes))]);
+            let push = client.push_blob_stream(repository, piece, part.digest.as_str(), Some(part.size));
+            return tokio::time::timeout(STALL_LIMIT, push).await.map_err(|_| None)?.map(|_| ()).map_err(Some);
+        }
+    };
     let moved = Arc::new(AtomicU64::new(0));
-    let file = tokio::fs::File::open(&blob.path).await.map_err(|error| Some(OciDistributionError::IoError(error)))?;
-    let state = (file, blob.size, moved.clone());
+    let file = tokio::fs::File::open(path).await.map_err(|error| Some(OciDistributionError::IoError(error)))?;
+    let state = (file, part.size, moved.clone());
     let pieces = futures::stream::try_unfold(state, |(mut file, left, moved)| async move {
         // No byte more than was verified.
         let want = usize::try_from(left).unwrap_or(usize::MAX).min(PIECE);
@@ -165,7 +178,7 @@ async fn upload(client: &Client, repository: &Reference, blob: &Blob) -> Result<
         moved.fetch_add(length, Ordering::Relaxed);
         Ok::<_, OciDistributionError>(Some((bytes::Bytes::from(piece), (file, left.saturating_sub(length), moved))))
     });
-    let push = client.push_blob_stream(repository, pieces, blob.digest.as_str(), Some(blob.size));
+    let push = client.push_blob_stream(repository, pieces, part.digest.as_str(), Some(part.size));
     let stall = async {
         let mut before = moved.load(Ordering::Relaxed);
         loop {
@@ -183,20 +196,11 @@ async fn upload(client: &Client, repository: &Reference, blob: &Blob) -> Result<
     }
 }
 
-/// Docker Hub answers 401 where others answer 403: the login was accepted, and the token does not allow this.
-fn known_but_denied(error: Error, login: Option<&Login>) -> Error {
-    if let (Error::Unauthorized { registry, .. }, Some(_)) = (&error, login) {
-        let (registry, why) = (registry.clone(), "this login may not push there".to_owned());
-        return Error::Denied { registry, what: "the push".to_owned(), why };
-    }
-    error
-}
-
 fn of_upload(registry: &str, what: &str, error: Option<OciDistributionError>) -> Error {
     error.map_or_else(|| stalled(registry), |error| of_client(registry, what, error))
 }
 
-fn stalled(registry: &str) -> Error {
+pub(crate) fn stalled(registry: &str) -> Error {
     let why = format!("nothing moved for {} s", STALL_LIMIT.as_secs());
     Error::Unreachable { registry: registry.to_owned(), why }
 }

@@ -115,12 +115,13 @@ async fn a_push_changes_no_byte_and_sends_nothing_twice() {
     let directory = tempfile::tempdir().unwrap();
     let big = vec![7; 3_000_000];
     let expected = layout(directory.path(), &[b"one", &big, b"one"]);
+    let opened = Layout::open(directory.path()).await.unwrap();
     let tags = ["1.2.3".to_owned(), "main-7f3a91c".to_owned()];
     for manner in [Manner::default(), basic(), bearer(), Manner { no_location: true, ..Manner::default() }] {
         let standin = start(manner);
         let (registry, repository) = (registry(&standin), image(&standin, ""));
         let login = ann();
-        let push = || registry.push_layout(directory.path(), &repository, &tags, Some(&login));
+        let push = || registry.push_layout(&opened, &repository, &tags, Some(&login));
         let pushed = push().await.unwrap();
         assert_eq!(pushed.digest.as_str(), expected);
         assert!(pushed.uploaded > 3_000_000 && pushed.size > pushed.uploaded);
@@ -137,11 +138,12 @@ async fn a_push_changes_no_byte_and_sends_nothing_twice() {
 async fn a_push_that_is_refused_says_why() {
     let directory = tempfile::tempdir().unwrap();
     layout(directory.path(), &[b"one"]);
+    let opened = Layout::open(directory.path()).await.unwrap();
     let push = async |manner, login: Option<Login>| {
         let standin = start(manner);
         let tags = ["1.0".to_owned()];
         let repository = image(&standin, "");
-        registry(&standin).push_layout(directory.path(), &repository, &tags, login.as_ref()).await.unwrap_err()
+        registry(&standin).push_layout(&opened, &repository, &tags, login.as_ref()).await.unwrap_err()
     };
     let refused = |method, status| Manner { refuse: Some((method, status, "")), ..Manner::default() };
     assert!(matches!(push(basic(), None).await, Error::Unauthorized { .. }));
@@ -159,10 +161,11 @@ async fn a_push_that_is_refused_says_why() {
 async fn a_tag_that_is_none_is_refused_before_anything_is_sent() {
     let directory = tempfile::tempdir().unwrap();
     layout(directory.path(), &[b"one"]);
+    let opened = Layout::open(directory.path()).await.unwrap();
     let standin = start(Manner::default());
     for tag in ["", "-x", ".x", "a/b", "a:b", "../x", &"a".repeat(129)] {
         let tags = [tag.to_owned()];
-        let refused = registry(&standin).push_layout(directory.path(), &image(&standin, ""), &tags, None).await;
+        let refused = registry(&standin).push_layout(&opened, &image(&standin, ""), &tags, None).await;
         assert!(matches!(refused, Err(Error::BadReference { .. })), "{tag}");
     }
     assert!(standin.stored.lock().unwrap().requests.is_empty());

@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use switchyard_api::report::{Cloned, Report};
-use switchyard_git::{BranchName, Checkout, CommitId, Credentials, Remote, TagPrefix, Url};
+use switchyard_api::report::{Cloned, Reason, Report};
+use switchyard_git::{BranchName, Checkout, CommitId, Comparison, Credentials, Difference, Remote, TagPrefix, Url};
 
 use crate::command::Clone;
 use crate::failure::Failure;
@@ -19,10 +19,22 @@ pub async fn run(arguments: &Clone) -> Result<Report, Failure> {
         None => Credentials::none(),
     };
     let remote = Remote { url, credentials };
+    if let Some(base) = &arguments.base {
+        let comparison = Comparison {
+            base: &CommitId::parse(base)?,
+            commit: &commit,
+            branch: branch.as_ref(),
+            include: &arguments.include,
+            exclude: &arguments.exclude,
+            limit: Duration::from_secs(arguments.limit),
+        };
+        differs(&remote, &comparison).await?;
+    }
     let checkout = Checkout {
         commit: &commit,
         branch: branch.as_ref(),
         into: &arguments.into,
+        submodules: arguments.submodules,
         version: prefix.as_ref(),
         limit: Duration::from_secs(arguments.limit),
     };
@@ -42,4 +54,21 @@ pub async fn run(arguments: &Clone) -> Result<Report, Failure> {
     let version = cloned.version.as_deref().unwrap_or("not asked for");
     tracing::info!(seconds, version, "{} is in place: {}", commit.short(), cloned.subject);
     Ok(Report::Cloned(cloned))
+}
+
+/// An error where nothing that is wanted changed. What cannot be compared has changed.
+async fn differs(remote: &Remote, comparison: &Comparison<'_>) -> Result<(), Failure> {
+    let base = comparison.base.short();
+    match switchyard_git::compare(remote, comparison).await? {
+        Difference::Wanted(path) => tracing::info!("{path} changed since {base}"),
+        Difference::Unknown(why) => tracing::warn!("taking everything as changed, since {base} cannot be had: {why}"),
+        Difference::Unwanted(0) => {
+            return Err(Failure::new(Reason::NothingChanged, format!("nothing changed since {base}")));
+        }
+        Difference::Unwanted(others) => {
+            let why = format!("no wanted path changed since {base}, {others} others did");
+            return Err(Failure::new(Reason::NothingChanged, why));
+        }
+    }
+    Ok(())
 }

@@ -1,12 +1,24 @@
 //! Runs inside build pods: brings the source in, takes the image out. It holds one credential at a time, knows nothing
 //! of Kubernetes, and says how it ended in its termination message.
 
+mod accept;
+mod access;
+mod archive;
 mod clone;
 mod command;
 mod failure;
+mod fetch;
+mod login;
+mod pull;
 mod push;
+mod quality;
+mod save;
+mod scan;
+mod sonarqube;
+mod source;
 mod tags;
 mod termination;
+mod verdict;
 
 use std::process::ExitCode;
 
@@ -34,7 +46,13 @@ async fn main() -> ExitCode {
     let step = async {
         match arguments.command {
             Command::Clone(clone) => clone::run(&clone).await,
+            Command::Fetch(fetch) => fetch::run(&fetch).await,
+            Command::Save(save) => save::run(&save).await,
+            Command::Login(login) => login::run(&login),
             Command::Push(push) => push::run(&push).await,
+            Command::Pull(pull) => pull::run(&pull).await,
+            Command::Accept(accept) => accept::run(&accept).await,
+            Command::Quality(quality) => quality::run(&quality).await,
             Command::Version => {
                 println!("switchyard-worker {}", env!("CARGO_PKG_VERSION"));
                 return None;
@@ -57,8 +75,10 @@ async fn main() -> ExitCode {
             tracing::error!(reason = %failed.reason, "{}", failed.message);
             ExitCode::FAILURE
         }
-        Report::Cloned(_) | Report::Pushed(_) if written.is_err() => ExitCode::FAILURE,
-        Report::Cloned(_) | Report::Pushed(_) => ExitCode::SUCCESS,
+        Report::Cloned(_) | Report::Pushed(_) | Report::Saved(_) | Report::Passed(_) if written.is_err() => {
+            ExitCode::FAILURE
+        }
+        Report::Cloned(_) | Report::Pushed(_) | Report::Saved(_) | Report::Passed(_) => ExitCode::SUCCESS,
     }
 }
 

@@ -6,67 +6,13 @@ mod git;
 #[path = "../../registry/tests/support/mod.rs"]
 mod registry;
 
+mod pod;
+
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Command;
 
-use switchyard_api::report::{Failed, Reason, Report};
-
-struct Pod {
-    root: tempfile::TempDir,
-}
-
-impl Pod {
-    fn new() -> Self {
-        Self { root: tempfile::tempdir().unwrap() }
-    }
-
-    fn path(&self, name: &str) -> String {
-        self.root.path().join(name).to_str().unwrap().to_owned()
-    }
-
-    fn write(&self, name: &str, content: &str) -> String {
-        let path = self.path(name);
-        std::fs::create_dir_all(Path::new(&path).parent().unwrap()).unwrap();
-        std::fs::write(&path, content).unwrap();
-        path
-    }
-
-    /// Runs a step; returns its exit code, its report and everything it said.
-    fn run(&self, arguments: &[&str]) -> (i32, Report, String) {
-        let Output { status, stdout, stderr } = Command::new(env!("CARGO_BIN_EXE_switchyard-worker"))
-            .args(arguments)
-            .env("SWITCHYARD_TERMINATION_LOG", self.path("message"))
-            .env("SWITCHYARD_LOG", "debug")
-            .output()
-            .unwrap();
-        let message = std::fs::read_to_string(self.path("message")).unwrap();
-        let said = [stdout, stderr, message.clone().into_bytes()].concat();
-        (status.code().unwrap(), Report::parse(&message).unwrap(), String::from_utf8(said).unwrap())
-    }
-
-    fn clone(&self, server: &git::Server, commit: &str, more: &[&str]) -> (i32, Report, String) {
-        let (url, into, steps) = (format!("{}/shop.git", server.origin), self.path("src"), self.path("steps"));
-        let fixed = ["clone", "--url", &url, "--commit", commit, "--into", &into, "--steps", &steps];
-        self.run(&[&fixed, more].concat())
-    }
-
-    fn push(&self, host: &str, more: &[&str]) -> (i32, Report, String) {
-        let (layout, steps, repository) = (self.path("out"), self.path("steps"), format!("{host}/acme/shop"));
-        let fixed =
-            ["push", "--layout", &layout, "--steps", &steps, "--repository", &repository, "--insecure-registry", host];
-        self.run(&[&fixed, more].concat())
-    }
-}
-
-fn reason(report: Report) -> Reason {
-    match report {
-        Report::Failed(Failed { reason, message }) => {
-            assert!(!message.is_empty());
-            reason
-        }
-        other @ (Report::Cloned(_) | Report::Pushed(_)) => panic!("{other:?}"),
-    }
-}
+use pod::{Pod, reason};
+use switchyard_api::report::{Reason, Report};
 
 #[test]
 fn a_commit_becomes_a_digest() {
@@ -81,7 +27,7 @@ fn a_commit_becomes_a_digest() {
     pod.write("git/password", "hunter2\n");
     let secret = pod.path("git");
     let (code, report, said) =
-        pod.clone(&server, &commit, &["--branch", "trunk", "--credentials", &secret, "--tag-prefix", "v"]);
+        pod.clone(&server.origin, &commit, &["--branch", "trunk", "--credentials", &secret, "--tag-prefix", "v"]);
     let Report::Cloned(cloned) = report else { panic!("{said}") };
     assert_eq!((code, cloned.version.as_deref(), cloned.branch.as_deref()), (0, Some("1.5.0"), Some("trunk")));
     assert_eq!((cloned.commit.as_str(), cloned.subject.as_str()), (commit.as_str(), "feat: sell shoes"));
@@ -111,7 +57,7 @@ fn a_clone_that_cannot_be_says_why() {
     let server = git::serve(repository.root.path(), git::Manner::default());
     let fails = |server: &git::Server, commit: &str, more: &[&str]| {
         let pod = Pod::new();
-        let (code, report, _) = pod.clone(server, commit, more);
+        let (code, report, _) = pod.clone(&server.origin, commit, more);
         assert_eq!(code, 1);
         assert!(!Path::new(&pod.path("steps/clone.json")).exists());
         reason(report)

@@ -29,7 +29,10 @@ pub struct Check {
     /// Files and folders below the source, kept for the checks that come `after` this one: 64 MiB in all, before
     /// compression. Kept in the repository of the first image, by that image's push credential.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 16), inner(length(min = 1, max = 512), regex(pattern = r"^[A-Za-z0-9_.@+-][A-Za-z0-9_.@+/ -]*$")))]
+    #[schemars(
+        length(max = 16),
+        inner(length(min = 1, max = 512), regex(pattern = r"^[A-Za-z0-9_.@+-][A-Za-z0-9_.@+/ -]*$"))
+    )]
     pub artifacts: Vec<String>,
 }
 

@@ -99,7 +99,6 @@ pub struct BuildArg {
     pub value: String,
 }
 
-
 /// Has Trivy look for known vulnerabilities before an image is pushed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]

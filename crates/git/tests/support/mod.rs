@@ -16,24 +16,52 @@ use std::sync::{Arc, Mutex};
 
 /// A bare repository under `root` and a work tree to fill it from.
 pub struct Repository {
-    pub root: tempfile::TempDir,
-    work: PathBuf,
+    pub root: Arc<tempfile::TempDir>,
+    pub work: PathBuf,
+    name: String,
     clock: u64,
 }
 
 impl Repository {
     /// `shop.git`, empty, with the branch `trunk`.
     pub fn new() -> Self {
-        let root = tempfile::tempdir().unwrap();
-        let repository = Self { work: root.path().join("work"), root, clock: 1_700_000_000 };
-        git(repository.root.path(), 0, &["init", "-q", "--bare", "-b", "trunk", "shop.git"]);
-        git(repository.root.path(), 0, &["init", "-q", "-b", "trunk", "work"]);
+        Self::under(Arc::new(tempfile::tempdir().unwrap()), "shop")
+    }
+
+    /// Another on the same server.
+    pub fn beside(&self, name: &str) -> Self {
+        Self::under(self.root.clone(), name)
+    }
+
+    fn under(root: Arc<tempfile::TempDir>, name: &str) -> Self {
+        let work = root.path().join(format!("{name}-work"));
+        let repository = Self { work: work.clone(), root, name: name.to_owned(), clock: 1_700_000_000 };
+        let root = repository.root.path();
+        git(root, 0, &["init", "-q", "--bare", "-b", "trunk", &format!("{name}.git")]);
+        git(root, 0, &["init", "-q", "-b", "trunk", work.to_str().unwrap()]);
         git(&repository.bare(), 0, &["config", "uploadpack.allowFilter", "true"]);
         repository
     }
 
     pub fn bare(&self) -> PathBuf {
-        self.root.path().join("shop.git")
+        self.root.path().join(format!("{}.git", self.name))
+    }
+
+    /// A file for the next commit.
+    pub fn write(&self, path: &str, content: &str) {
+        let path = self.work.join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, content).unwrap();
+    }
+
+    /// A link to another repository's commit, for the next commit of this one.
+    pub fn link(&self, path: &str, url: &str, commit: &str) {
+        let modules = self.work.join(".gitmodules");
+        let before = std::fs::read_to_string(&modules).unwrap_or_default();
+        let module = format!("[submodule \"{path}\"]\n\tpath = {path}\n\turl = \"{url}\"\n");
+        std::fs::write(modules, before + &module).unwrap();
+        std::fs::create_dir_all(self.work.join(path)).unwrap();
+        self.run(&["update-index", "--add", "--cacheinfo", &format!("160000,{commit},{path}")]);
     }
 
     pub fn run(&self, arguments: &[&str]) -> String {

@@ -85,6 +85,10 @@ fn registry_error(error: &registry::Error) -> Unreachable {
         registry::Error::TooManyRequests { .. }
         | registry::Error::ServerError { .. }
         | registry::Error::Unreachable { .. }
+        | registry::Error::TagImmutable { .. }
+        | registry::Error::NoSpace { .. }
+        | registry::Error::Io { .. }
+        | registry::Error::TooLarge { .. }
         | registry::Error::BadLayout(_)
         | registry::Error::Mismatch { .. } => Unreachable::Network(message),
     }

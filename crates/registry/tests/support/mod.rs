@@ -35,6 +35,16 @@ pub struct Manner {
     pub corrupt: bool,
     /// Names no location after a manifest was set.
     pub no_location: bool,
+    /// Lists referrers itself, and says so.
+    pub referrers: bool,
+    /// Lets no tag be set twice, and says so as ECR does.
+    pub immutable: bool,
+    /// Somebody else overwrites the list of referrers so many times.
+    pub rivals: usize,
+    /// Answers a manifest that is no image with this status.
+    pub no_artifacts: Option<&'static str>,
+    /// The code in the body of a refusal.
+    pub code: Option<&'static str>,
 }
 
 #[derive(Default)]
@@ -42,6 +52,7 @@ pub struct Stored {
     pub blobs: BTreeMap<String, Vec<u8>>,
     pub manifests: BTreeMap<String, Vec<u8>>,
     pub requests: Vec<String>,
+    rivals: usize,
 }
 
 pub struct Standin {
@@ -126,7 +137,9 @@ fn answer(stream: &TcpStream, manner: &Manner, host: &str, stored: &Mutex<Stored
         && refused == method
         && target != "/v2/"
     {
-        return reply(status, headers, br#"{"errors":[{"code":"X","message":"not today"}]}"#);
+        let code = manner.code.unwrap_or("X");
+        let body = format!(r#"{{"errors":[{{"code":"{code}","message":"not today"}}]}}"#);
+        return reply(status, headers, body.as_bytes());
     }
     if target == "/v2/" {
         return reply("200 OK", "", b"{}");
@@ -138,19 +151,18 @@ fn answer(stream: &TcpStream, manner: &Manner, host: &str, stored: &Mutex<Stored
             (_, Some(bytes)) => reply("200 OK", "", &vec![b' '; bytes]),
             (Some(manifest), None) if manner.mute => reply("200 OK", "", manifest),
             (Some(manifest), None) => {
-                reply("200 OK", &format!("Docker-Content-Digest: {}\r\n", digest(manifest)), manifest)
+                let kind: serde_json::Value = serde_json::from_slice(manifest).unwrap_or_default();
+                let kind = kind["mediaType"].as_str().unwrap_or("application/octet-stream");
+                let digest = digest(manifest);
+                reply("200 OK", &format!("Docker-Content-Digest: {digest}\r\nContent-Type: {kind}\r\n"), manifest)
             }
             (None, None) => reply("404 Not Found", "", b""),
         },
         ("PUT", true) => {
-            if manner.corrupt {
-                body.push(b'\n');
-            }
-            stored.manifests.insert(last, body);
-            let location = if manner.no_location { "" } else { "Location: /v2/x\r\n" };
-            reply("201 Created", location, b"")
+            let (status, headers, said) = set_manifest(manner, &mut stored, &last, body);
+            reply(status, &headers, said.as_bytes())
         }
-        ("HEAD", false) if stored.blobs.contains_key(&last) => reply("200 OK", "", b""),
+        ("HEAD" | "GET", false) if stored.blobs.contains_key(&last) => reply("200 OK", "", &stored.blobs[&last]),
         ("POST", false) => reply("202 Accepted", "Location: /v2/upload/1?state=x\r\n", b""),
         ("PUT", false) => {
             let named = query.split('&').find_map(|pair| pair.strip_prefix("digest=")).unwrap().replace("%3A", ":");
@@ -162,6 +174,37 @@ fn answer(stream: &TcpStream, manner: &Manner, host: &str, stored: &Mutex<Stored
         }
         _ => reply("404 Not Found", "", b""),
     }
+}
+
+/// Keeps a manifest, or does not; returns status, headers and body of the answer.
+fn set_manifest(manner: &Manner, stored: &mut Stored, name: &str, mut body: Vec<u8>) -> (&'static str, String, String) {
+    if manner.corrupt {
+        body.push(b'\n');
+    }
+    let parsed: serde_json::Value = serde_json::from_slice(&body).unwrap_or_default();
+    if let (Some(status), true) = (manner.no_artifacts, parsed.get("artifactType").is_some()) {
+        let said = r#"{"errors":[{"code":"MANIFEST_INVALID","message":"not an image"}]}"#;
+        return (status, String::new(), said.to_owned());
+    }
+    if manner.immutable && !name.starts_with("sha256:") && stored.manifests.contains_key(name) {
+        let why = "The image tag already exists in the repository and cannot be overwritten because the repository is \
+                   immutable.";
+        let said = format!(r#"{{"errors":[{{"code":"TAG_INVALID","message":"{why}"}}]}}"#);
+        return ("400 Bad Request", String::new(), said);
+    }
+    stored.manifests.insert(name.to_owned(), body);
+    if name.starts_with("sha256-") && stored.rivals < manner.rivals {
+        stored.rivals += 1;
+        let rival = serde_json::json!({"schemaVersion": 2, "manifests": [{"digest": "sha256:rival", "size": 1}],
+            "mediaType": "application/vnd.oci.image.index.v1+json", "annotations": {"by": "rival"}});
+        stored.manifests.insert(name.to_owned(), rival.to_string().into_bytes());
+    }
+    let location = if manner.no_location { "" } else { "Location: /v2/x\r\n" };
+    let subject = match parsed["subject"]["digest"].as_str() {
+        Some(subject) if manner.referrers => format!("OCI-Subject: {subject}\r\n"),
+        _ => String::new(),
+    };
+    ("201 Created", format!("{location}{subject}"), String::new())
 }
 
 /// An OCI layout as Kaniko writes one, with these layers; returns the image's digest.
