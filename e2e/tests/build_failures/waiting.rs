@@ -84,7 +84,7 @@ async fn pods_that_cannot_start_say_why() {
                 (place.ground.setting("GIT_READER_USER"), place.ground.setting("GIT_READER_PASSWORD"));
             place.git_secret("later", user, password).await;
             let last = async || watched.said("no-such-image", "ImagePullFailed");
-            place.until("the last one has said why", 60, last).await;
+            place.until("the last one has said why", 150, last).await;
             tell(watched, &waits);
         })
         .await;

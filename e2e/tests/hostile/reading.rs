@@ -32,10 +32,10 @@ const WANTED: [(&str, &str, &str, &str); 11] = [
     ("mounted volumes", "git pull push", "", "pull"),
     ("links in the source", "git push", "", ""),
     ("environments", "neighbour", "", ""),
-    ("other containers' files", "other", "", ""),
+    ("other containers' files", "beside", "", ""),
     ("service account", "token", "", ""),
     ("another namespace", "other", "", ""),
-    ("the node's agent", "neighbour", "", ""),
+    ("the node's agent", "pods", "", ""),
     ("metadata address", "metadata", "metadata", "metadata"),
 ];
 
@@ -51,6 +51,9 @@ fn got(output: &str, known: &[Known]) -> Got {
             // A token is made for its pod, and known by its form: three parts, the first a header in JSON.
             if attempt == "service account" && text.contains("\"eyJ") {
                 names.insert("token");
+            }
+            if attempt == "the node's agent" && text.contains("PodList") {
+                names.insert("pods");
             }
             (attempt, names.into_iter().collect::<Vec<_>>().join(" "))
         })
@@ -112,11 +115,11 @@ fn unguarded(place: &Place, other: &Place) -> Value {
     json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "unguarded"},
         "spec": {"restartPolicy": "Never", "serviceAccountName": "careless", "shareProcessNamespace": true,
             "terminationGracePeriodSeconds": 0, "imagePullSecrets": [{"name": PULL}],
-            "volumes": [secret("git", GIT), secret("push", PUSH), secret("other", "neighbour"),
+            "volumes": [secret("git", GIT), secret("push", PUSH), secret("beside", "beside"),
                 {"name": "pull", "secret": {"secretName": PULL, "items": [{"key": ".dockerconfigjson", "path": "config.json"}]}}],
             "containers": [
                 {"name": "neighbour", "image": image, "command": ["sleep", "300"], "env": neighbour_env(),
-                    "volumeMounts": [{"name": "other", "mountPath": "/credentials/neighbour"}]},
+                    "volumeMounts": [{"name": "beside", "mountPath": "/credentials/beside"}]},
                 {"name": "attempts", "image": image,
                     "command": ["sh", "-c", script, ATTEMPTS, other.namespace, node],
                     "volumeMounts": [{"name": "git", "mountPath": "/credentials/git"},
@@ -189,13 +192,14 @@ async fn a_test_and_a_dockerfile_get_nothing_that_is_not_theirs() {
 async fn reading(place: &Place, other: &Place) {
     place.equip().await;
     let ground = &place.ground;
-    let (elsewhere, beside, metadata) = (Known::random("other"), Known::random("neighbour"), Known::random("metadata"));
+    let [elsewhere, neighbour, beside, metadata] = ["other", "neighbour", "beside", "metadata"].map(Known::random);
     secret(other, "theirs", &json!({"value": elsewhere.plain()})).await;
-    secret(place, "neighbour", &json!({"value": beside.plain(), "file": elsewhere.plain()})).await;
+    secret(place, "neighbour", &json!({"value": neighbour.plain()})).await;
+    secret(place, "beside", &json!({"value": beside.plain()})).await;
     careless_account(place, other).await;
     let server = Metadata::start(place, &metadata).await;
     let mut known = credentials(ground).to_vec();
-    known.extend([elsewhere, beside, metadata]);
+    known.extend([elsewhere, neighbour, beside, metadata]);
 
     let repository = Repository::create(ground, &format!("{}/shop", place.namespace)).await.unwrap();
     let (base, node) = (ground.setting("IMAGE_BASE_PYTHON"), ground.setting("NODE_ADDRESS"));
