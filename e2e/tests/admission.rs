@@ -133,7 +133,7 @@ async fn builds() {
                 (&git("branch"), json!("-x"), "branch: may not start with a dash"),
                 ("/spec/checks", twice("checks"), "checks: two have the same name"),
                 ("/spec/images", twice("images"), "images: two have the same name"),
-                ("/spec/images", json!([]), "should have at least 1 items"),
+                ("/spec/images", json!([]), "images: name at least one to build"),
                 ("/spec/images/0/repository", json!("ghcr.io/acme/shop:1"), "repository in body should match"),
                 ("/spec/images/0/repository", json!("-x/y"), "repository in body should match"),
                 (
@@ -219,7 +219,7 @@ async fn commands() {
                 ("/spec/user", Value::Null, "spec.user: Required value"),
                 ("/spec/user", json!("u".repeat(513)), "may not be more than 512"),
                 ("/spec/type", json!("Approve"), supported),
-                ("/spec/type", json!("Resume"), "a Resume is meant for no revision"),
+                ("/spec/type", json!("Resume"), "a Resume or a Cancel is meant for no revision"),
                 ("/spec/revision", Value::Null, needed),
                 ("/spec/revision", json!(""), "spec.revision in body should match"),
                 ("/spec/revision", json!("2222222222"), "spec.revision in body should match"),

@@ -44,7 +44,9 @@ use crate::{Duration, check::Check, names, schema};
     printcolumn(name = "Since", type_ = "date", json_path = ".status.live.since"),
     printcolumn(name = "Waiting for", type_ = "string", json_path = ".status.waitingFor[0]"),
     validation = Rule::new("self.metadata.name.size() <= 52 && self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')")
-        .message("a Rollout's name becomes part of a Service's: at most 52 lower-case letters, digits and dashes, starting with a letter (DNS-1035)")
+        .message("a Rollout's name becomes part of a Service's: at most 52 lower-case letters, digits and dashes, starting with a letter (DNS-1035)"),
+    validation = Rule::new("!has(self.spec.service) || !has(self.spec.preview) || !has(self.spec.preview.serviceRef) || self.spec.preview.serviceRef.name != self.metadata.name")
+        .message("preview: it must not be the live Service")
 )]
 #[serde(rename_all = "camelCase")]
 #[x_kube(

@@ -56,8 +56,15 @@ impl Hands for BuildHands {
         Some(guarded.0.as_ref().map(|o| Arc::new(o.clone())).map_err(Clone::clone))
     }
 
+    /// Read live while one of its annotations is still to be written: that patch carries its version, and a cache whose
+    /// watch has gone silent would show the one before it again and again.
     async fn fresh(&self, cached: Arc<Build>) -> Result<Option<(Arc<Build>, ())>, Blind> {
-        Ok(Some((cached, ())))
+        if !is_to_be_marked(&cached) {
+            return Ok(Some((cached, ())));
+        }
+        let (namespace, name) = own(cached.as_ref());
+        let api: Api<Build> = Api::namespaced(self.client.clone(), &namespace);
+        Ok(api.get_opt(&name).await?.map(|build| (Arc::new(build), ())))
     }
 
     async fn observe(&self, object: &Build, (): (), known: Known<build::Build>) -> Result<Observed, Blind> {
@@ -121,6 +128,15 @@ impl Hands for BuildHands {
             }
         }
     }
+}
+
+/// It began and does not say so, or it ended and does not say how.
+fn is_to_be_marked(build: &Build) -> bool {
+    let lacks = |key| !build.annotations().contains_key(key);
+    build.status.as_ref().is_some_and(|status| match status.memory.finished {
+        None => status.memory.started.is_some() && lacks(names::ANNOTATION_STARTED),
+        Some(_) => lacks(names::ANNOTATION_RESULT),
+    })
 }
 
 fn job_name(build: &str, step: &Step, attempt: i32) -> String {

@@ -88,11 +88,11 @@ async fn other_ends() {
         assert!(skipped.images.is_empty() && skipped.failure.is_none(), "{}", json!(skipped));
 
         // As a restore from a backup makes it: without status, with annotations.
-        let before = of("more-than-docs").build.clone();
+        let marked = |build: &Build| build.annotations().contains_key(ANNOTATION_RESULT);
+        let before = place.until_object::<Build>("more-than-docs", "its result is kept", 30, marked).await;
         place.api::<Build>().delete(&before.name_any(), &DeleteParams::default()).await.unwrap();
         let gone = async || place.find::<Build>("more-than-docs").await.is_none().then_some(());
         place.until("the Build is gone", 30, gone).await;
-        assert!(before.annotations().contains_key(ANNOTATION_RESULT), "{:?}", before.annotations());
         let restored: Value = json!({"apiVersion": "switchyard.dev/v1alpha1", "kind": "Build",
             "metadata": {"name": "more-than-docs", "annotations": before.annotations()}, "spec": before.spec});
         place.apply(&restored).await.unwrap();

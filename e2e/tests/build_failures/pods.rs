@@ -55,7 +55,7 @@ async fn steps_that_do_not_get_through() {
         let rows = vec![
             of("failing-test", "print('arithmetic is off'); sys.exit(3)", &json!({})).fails(User, "CheckFailed", "3"),
             of("out-of-memory", "len(b'x' * (1 << 30))", &limit("memory", "64Mi")).fails(User, "OutOfMemory", "check"),
-            of("evicted", "time.sleep(100)", &json!({})).fails(Infrastructure, "PodLost", "vict"),
+            of("evicted", "time.sleep(100)", &json!({})).fails(Infrastructure, "PodLost", "the pod"),
             of("evicted-once", "'-unit-1-' in os.environ['HOSTNAME'] and time.sleep(100)", &json!({}))
                 .with(&json!({"retries": 1}))
                 .succeeds()
@@ -66,7 +66,7 @@ async fn steps_that_do_not_get_through() {
                 "ephemeral",
             ),
             // What only the API server can know to be wrong.
-            of("no-quantity", "sys.exit(0)", &limit("memory", "plenty")).fails(User, "JobInvalid", "plenty").jobs(0),
+            of("no-quantity", "sys.exit(0)", &limit("memory", "plenty")).fails(User, "JobInvalid", "quantities").jobs(0),
             of("too-slow", "time.sleep(100)", &json!({})).with(&json!({"timeout": "20s"})).fails(
                 Timeout,
                 "Timeout",

@@ -63,10 +63,12 @@ pub fn classify(step: &Step, job: &Job, gate: bool) -> Failure {
         let message = format!("container {} used more memory than its limit", container.name);
         return failure(&place, OUT_OF_MEMORY, message, None);
     }
-    if let (Some(lost), true) = (&job.lost, end.exit_code > SIGNAL) {
+    // Asked to end, a program of the user's may end with any code. One of ours says how it ended.
+    let ours = WORKER.contains(&container.name.as_str());
+    if let (Some(lost), true) = (&job.lost, !ours || end.exit_code > SIGNAL) {
         return taken(&place, "the pod was taken away", lost);
     }
-    if WORKER.contains(&container.name.as_str()) {
+    if ours {
         return reported(&place, &end.message);
     }
     if TRIVY.contains(&container.name.as_str()) {

@@ -60,6 +60,8 @@ fn checks() -> Vec<Way> {
             Class::Infrastructure,
         ),
         (unit(), job().ended("check", 137, "").lost("Evicted").failed(), POD_LOST, Class::Infrastructure),
+        // Asked to end, it ended by itself, with a code of its own.
+        (unit(), job().ended("check", 1, "").lost("Evicted").failed(), POD_LOST, Class::Infrastructure),
         (
             unit(),
             job()
