@@ -1,4 +1,4 @@
-//! Stories of a Build: of one check and one image, whose pods are played.
+//! Stories of a Build: of a check and an image, whose pods are played.
 
 use anyhow::{Context as _, Result, bail};
 use k8s_openapi::api::{batch::v1::Job, core::v1::Pod};
@@ -34,7 +34,7 @@ pub enum Course {
     Good,
     /// The first attempt at the image is lost to the infrastructure.
     Evicted,
-    /// The check fails.
+    /// The check fails that all else waits for.
     CheckFails,
     /// While the image builds, which it does for ever, a person ends it.
     Cancelled,
@@ -88,9 +88,13 @@ impl Course {
             note("at", at.to_owned());
             note("then", then.to_owned());
         }
+        let mut checks = vec![json!({"name": "unit", "job": {"image": "played", "command": ["test"]}})];
+        if self == Self::CheckFails {
+            checks.push(json!({"name": "lint", "after": ["unit"], "job": {"image": "played", "command": ["lint"]}}));
+        }
         Ok(json!({"apiVersion": format!("{GROUP}/{VERSION}"), "kind": "Build", "metadata": {"name": NAME}, "spec": {
             "source": {"git": {"url": "https://git.example.com/shop.git", "commit": COMMIT, "branch": "main"}},
-            "checks": [{"name": "unit", "job": {"image": "played", "command": ["test"]}}],
+            "checks": checks,
             "images": [{"name": "web", "repository": registry.repository()}],
             "pod": {"annotations": notes},
             // No fault may take so long that it looks like a bad Build.

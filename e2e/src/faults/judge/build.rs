@@ -46,7 +46,7 @@ struct Judge<'a> {
     /// Steps of which a Job ended well.
     passed: BTreeSet<Step>,
     /// What was said of the Build when it was first said to be over.
-    finished: Option<Value>,
+    finished: Option<Vec<(&'static str, Value)>>,
     /// A Cancel was said to be done.
     cancelled: bool,
     found: Vec<Violation>,
@@ -188,20 +188,22 @@ impl Judge<'_> {
             }
             return;
         }
-        let said = said(build);
         let result = result(&had);
         if result.is_some() && result != self::result(build) {
             self.find(change, Rule::StaysFinished, format!("its result was {result:?}"));
         }
-        match &self.finished {
-            Some(first) if *first != said => {
-                self.find(change, Rule::StaysFinished, format!("the Build said {first}, and says {said}"));
-            }
-            Some(_) => {}
-            None => {
-                self.ends(change, build);
-                self.finished = Some(said);
-            }
+        let said = said(build);
+        let Some(first) = &self.finished else {
+            self.ends(change, build);
+            self.finished = Some(said);
+            return;
+        };
+        let differ = |(name, value): &(&str, Value)| {
+            let was = first.iter().find(|(n, _)| n == name).map_or(&none, |(_, was)| was);
+            (was != value).then(|| format!("{name} was {was}, and is {value}"))
+        };
+        for what in said.iter().filter_map(differ).collect::<Vec<_>>() {
+            self.find(change, Rule::StaysFinished, what);
         }
     }
 
@@ -297,11 +299,18 @@ fn result(build: &Value) -> Option<&str> {
 }
 
 /// What may not change once the Build is over.
-fn said(build: &Value) -> Value {
+fn said(build: &Value) -> Vec<(&'static str, Value)> {
     let (status, memory) = (&build["status"], &build["status"]["memory"]);
-    serde_json::json!({"phase": status["phase"], "images": status["images"], "failure": status["failure"],
-        "ready": condition(build, "Ready"), "finishTime": status["finishTime"], "finished": memory["finished"],
-        "passed": memory["passed"], "pushed": memory["pushed"], "served": memory["served"]})
+    vec![
+        ("phase", status["phase"].clone()),
+        ("images", status["images"].clone()),
+        ("failure", status["failure"].clone()),
+        ("finishTime", status["finishTime"].clone()),
+        ("Ready", condition(build, "Ready").into()),
+        ("what passed", memory["passed"].clone()),
+        ("what is pushed", memory["pushed"].clone()),
+        ("what is served", memory["served"].clone()),
+    ]
 }
 
 /// What the Build remembered and does not any more.

@@ -201,7 +201,13 @@ fn it_succeeds_and_a_step_did_not() {
 #[test]
 fn its_end_changes() {
     let failed = json!({"phase": "Failed", "memory": {"started": "1", "finished": "9"}});
-    assert_eq!(Story::built().ends(GOOD).build(&failed).found(), [Rule::StaysFinished]);
+    let fails = |failure: &str| {
+        let failure = json!({"class": "User", "message": failure});
+        Story::started()
+            .build(&json!({"phase": "Failed", "memory": {"started": "1", "finished": "9"}, "failure": failure}))
+    };
+    let both = [fails("one").history, fails("another").history.split_off(2)].concat();
+    assert_eq!(Story { history: both }.found(), [Rule::StaysFinished]);
     let phase = json!({"phase": "Failed", "memory": {"started": "1"}});
     let open = Story::checked().build(&phase).remembers(&json!({"started": "1"}));
     assert_eq!(open.found(), [Rule::StaysFinished]);
