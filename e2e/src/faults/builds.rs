@@ -38,6 +38,8 @@ pub enum Course {
     CheckFails,
     /// While the image builds, which it does for ever, a person ends it.
     Cancelled,
+    /// Before anything of it runs, a person ends it.
+    Withdrawn,
     /// The worker says it pushed what the registry does not serve.
     Mistaken,
 }
@@ -46,7 +48,7 @@ impl Course {
     /// Which container ends otherwise than well, and how; see `e2e/faults/stages.yaml`.
     fn turn(self) -> Option<(&'static str, &'static str)> {
         match self {
-            Self::Good | Self::Mistaken => None,
+            Self::Good | Self::Withdrawn | Self::Mistaken => None,
             Self::Evicted => Some(("image/web/1/build", "evicted")),
             Self::CheckFails => Some(("check/unit/1/check", "fails")),
             Self::Cancelled => Some(("image/web/1/build", "lasts")),
@@ -60,9 +62,12 @@ impl Course {
         match self {
             Self::Good | Self::Evicted | Self::CheckFails | Self::Mistaken => Ok(()),
             Self::Cancelled => {
-                until_it_builds(&scene.place).await?;
-                let build = scene.place.find::<Build>(NAME).await.context("the Build is there")?;
-                scene.order(CANCEL, "Cancel", &build, None).await
+                until(async || scene.place.list::<Pod>("").await.iter().any(builds)).await?;
+                cancel(scene).await
+            }
+            Self::Withdrawn => {
+                until(async || has_begun(&scene.place).await).await?;
+                cancel(scene).await
             }
         }
     }
@@ -70,7 +75,9 @@ impl Course {
     async fn build(self, registry: &Registry) -> Result<Value> {
         let digest = match self {
             Self::Mistaken => ANOTHER.to_owned(),
-            Self::Good | Self::Evicted | Self::CheckFails | Self::Cancelled => registry.served().await?,
+            Self::Good | Self::Evicted | Self::CheckFails | Self::Cancelled | Self::Withdrawn => {
+                registry.served().await?
+            }
         };
         let cloned = Cloned {
             commit: COMMIT.to_owned(),
@@ -117,7 +124,7 @@ impl Course {
             Self::Good | Self::Evicted => reads(Phase::Succeeded, None, None) && status.images.len() == 1,
             Self::CheckFails => reads(Phase::Failed, Some(Class::User), Some("CheckFailed")),
             Self::Mistaken => reads(Phase::Failed, Some(Class::User), Some("DigestMismatch")),
-            Self::Cancelled => {
+            Self::Cancelled | Self::Withdrawn => {
                 reads(Phase::Cancelled, Some(Class::Cancelled), None)
                     && place.find::<Command>(CANCEL).await.and_then(|c| c.status).map(|s| s.state)
                         == Some(CommandState::Done)
@@ -142,18 +149,31 @@ fn phase(pod: &Pod) -> &str {
     pod.status.as_ref().and_then(|s| s.phase.as_deref()).unwrap_or_default()
 }
 
-async fn until_it_builds(place: &Place) -> Result<()> {
-    let builds = |pod: &Pod| {
-        let containers = pod.status.iter().flat_map(|s| s.init_container_statuses.iter().flatten());
-        containers.into_iter().any(|c| c.name == "build" && c.state.as_ref().is_some_and(|s| s.running.is_some()))
-    };
+/// Its start is remembered, and a Job of it is about to be made.
+async fn has_begun(place: &Place) -> bool {
+    let build = place.find::<Build>(NAME).await;
+    build.and_then(|build| build.status).is_some_and(|status| status.memory.started.is_some())
+}
+
+/// An image is being built in it.
+fn builds(pod: &Pod) -> bool {
+    let containers = pod.status.iter().flat_map(|s| s.init_container_statuses.iter().flatten());
+    containers.into_iter().any(|c| c.name == "build" && c.state.as_ref().is_some_and(|s| s.running.is_some()))
+}
+
+async fn cancel(scene: &Scene<'_>) -> Result<()> {
+    let build = scene.place.find::<Build>(NAME).await.context("the Build is there")?;
+    scene.order(CANCEL, "Cancel", &build, None).await
+}
+
+async fn until(there: impl AsyncFn() -> bool) -> Result<()> {
     let looking = async {
-        while !place.list::<Pod>("").await.iter().any(builds) {
+        while !there().await {
             tokio::time::sleep(LOOK).await;
         }
     };
     match tokio::time::timeout(STEP, looking).await {
         Ok(()) => Ok(()),
-        Err(_) => bail!("no image was being built within {} s", STEP.as_secs()),
+        Err(_) => bail!("nobody could cancel the Build at that point within {} s", STEP.as_secs()),
     }
 }

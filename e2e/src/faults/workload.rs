@@ -46,6 +46,8 @@ pub enum Workload {
     BuildFailed,
     /// Somebody cancels it while its image builds.
     BuildCancelled,
+    /// Somebody cancels it before anything of it runs.
+    BuildWithdrawn,
     /// It says that it pushed what the registry does not serve.
     BuildMistaken,
 }
@@ -82,8 +84,14 @@ impl Workload {
     pub const ROLLOUTS: [Self; 6] =
         [Self::Deploy, Self::Update, Self::NeverReady, Self::FailedCheck, Self::Aborted, Self::Superseded];
     /// Of a Build: their pods are played.
-    pub const BUILDS: [Self; 5] =
-        [Self::Build, Self::BuildRetried, Self::BuildFailed, Self::BuildCancelled, Self::BuildMistaken];
+    pub const BUILDS: [Self; 6] = [
+        Self::Build,
+        Self::BuildRetried,
+        Self::BuildFailed,
+        Self::BuildCancelled,
+        Self::BuildWithdrawn,
+        Self::BuildMistaken,
+    ];
 
     pub fn all() -> impl Iterator<Item = Self> {
         Self::ROLLOUTS.into_iter().chain(Self::BUILDS)
@@ -101,6 +109,7 @@ impl Workload {
             Self::BuildRetried => "build-retried",
             Self::BuildFailed => "build-failed",
             Self::BuildCancelled => "build-cancelled",
+            Self::BuildWithdrawn => "build-withdrawn",
             Self::BuildMistaken => "build-mistaken",
         }
     }
@@ -116,6 +125,7 @@ impl Workload {
             Self::BuildRetried => End::Build(Course::Evicted),
             Self::BuildFailed => End::Build(Course::CheckFails),
             Self::BuildCancelled => End::Build(Course::Cancelled),
+            Self::BuildWithdrawn => End::Build(Course::Withdrawn),
             Self::BuildMistaken => End::Build(Course::Mistaken),
         }
     }
@@ -129,6 +139,7 @@ impl Workload {
             | Self::BuildRetried
             | Self::BuildFailed
             | Self::BuildCancelled
+            | Self::BuildWithdrawn
             | Self::BuildMistaken => None,
         }
     }
@@ -165,6 +176,7 @@ impl Workload {
             Self::BuildRetried => Course::Evicted.tell(scene).await,
             Self::BuildFailed => Course::CheckFails.tell(scene).await,
             Self::BuildCancelled => Course::Cancelled.tell(scene).await,
+            Self::BuildWithdrawn => Course::Withdrawn.tell(scene).await,
             Self::BuildMistaken => Course::Mistaken.tell(scene).await,
         }
     }
