@@ -66,7 +66,7 @@ mod tests {
 
     #[test]
     fn cases_are_read_as_they_are_written() {
-        for workload in Workload::ALL {
+        for workload in Workload::all() {
             for case in all_of(workload, 2) {
                 assert_eq!(case.to_string().parse::<Case>().unwrap(), case);
             }

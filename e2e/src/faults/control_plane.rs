@@ -16,6 +16,7 @@ use tokio::{
 
 use super::{
     observer::Observer,
+    registry::Registry,
     scene::{Pods, Scene},
 };
 use crate::{
@@ -29,10 +30,11 @@ use crate::{
 /// Its parts are built the first time.
 const START: Duration = Duration::from_mins(20);
 
-/// etcd, API server, controllers and played pods. They end with this value.
+/// etcd, API server, controllers, played pods and a registry. They end with this value.
 pub struct ControlPlane {
     pub ground: Arc<Ground>,
     pub observer: Observer,
+    pub registry: Registry,
     folder: PathBuf,
     upstream: Upstream,
     front: Front,
@@ -46,7 +48,7 @@ impl ControlPlane {
     /// Starts one that keeps what it needs in this folder, with our kinds and no operator.
     pub async fn start(folder: &Path) -> Result<Self> {
         std::fs::create_dir_all(folder)?;
-        let ports = free_ports::<3>()?;
+        let ports = free_ports::<4>()?;
         let mut command = process::command(root().join("e2e/faults/control-plane"));
         command.arg(folder).args(ports.map(|port| port.to_string()));
         let mut child =
@@ -62,6 +64,7 @@ impl ControlPlane {
         let plane = Self {
             ground: Arc::new(Ground::of_kubeconfig(&kubeconfig, folder).await?),
             observer: Observer::start(process::command("curl"), &format!("http://127.0.0.1:{}", ports[0])).await?,
+            registry: Registry::with_the_image(ports[3]).await?,
             folder: folder.to_path_buf(),
             upstream: Upstream::new(&format!("https://127.0.0.1:{}", ports[2]), &authority)?,
             front: Front::tls(&text("server.crt")?, &text("server.key")?)?,
@@ -89,10 +92,14 @@ impl ControlPlane {
             authority: Some(self.authority.clone()),
             token: self.token.clone(),
             resolver: None,
-            variables: vec![("SWITCHYARD_WORKER_IMAGE", none()), ("SWITCHYARD_KANIKO_IMAGE", none())],
+            variables: vec![
+                ("SWITCHYARD_WORKER_IMAGE", none()),
+                ("SWITCHYARD_KANIKO_IMAGE", none()),
+                ("SWITCHYARD_INSECURE_REGISTRIES", self.registry.host.clone()),
+            ],
             folder,
         };
-        Ok(Scene { place, setup, observer: &self.observer, pods: Pods::Played })
+        Ok(Scene { place, setup, observer: &self.observer, pods: Pods::Played, registry: Some(&self.registry) })
     }
 }
 

@@ -26,7 +26,10 @@ pub enum Kind {
     Slice,
     Pod,
     Deployment,
+    Job,
     Rollout,
+    Build,
+    Command,
 }
 
 impl Kind {
@@ -37,7 +40,10 @@ impl Kind {
             ("/registry/endpointslices/", Self::Slice),
             ("/registry/pods/", Self::Pod),
             ("/registry/deployments/", Self::Deployment),
+            ("/registry/jobs/", Self::Job),
             ("/registry/switchyard.dev/rollouts/", Self::Rollout),
+            ("/registry/switchyard.dev/builds/", Self::Build),
+            ("/registry/switchyard.dev/commands/", Self::Command),
         ];
         let (rest, kind) = kinds.iter().find_map(|(prefix, kind)| Some((key.strip_prefix(prefix)?, *kind)))?;
         let (namespace, name) = rest.split_once('/')?;

@@ -1,5 +1,8 @@
 //! What must never happen, as far as etcd shows it: a history is read revision by revision, by nothing but the objects
-//! themselves. It shares no code with the operator beyond the names of labels and annotations.
+//! themselves. It shares no code with the operator beyond the names of labels and annotations. Here is what is judged of
+//! a Rollout.
+
+pub mod build;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -34,6 +37,32 @@ pub enum Rule {
     Claimed,
     /// A revision is called confirmed that was never live.
     WasLive,
+    /// Of a Build: a Job is of no step of it.
+    OfAStep,
+    /// A Job of one name is made a second time.
+    MadeOnce,
+    /// A step gets more attempts than one and its retries.
+    Attempts,
+    /// A step gets a Job or a pod while another one of it is not over.
+    OneAtATime,
+    /// A step is tried again that is done, or that failed by itself.
+    OnlyTheLost,
+    /// A step runs before the checks that it waits for have passed.
+    ChecksFirst,
+    /// A Job is made of which the Build's status does not know yet.
+    RememberedFirst,
+    /// A Job is made once the Build is over, or a Cancel of it is said to be done.
+    NothingAfter,
+    /// A Build shows a digest that the registry does not serve, or succeeds without one.
+    Served,
+    /// A Build succeeds, and a step of it did not.
+    Earned,
+    /// What a Build says of its end changes.
+    StaysFinished,
+    /// What a Build remembered is gone.
+    NothingForgotten,
+    /// A Cancel is said to be done, and the Build does not remember that it ends by it.
+    CancelHolds,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,7 +113,7 @@ impl Judge<'_> {
             Kind::Deployment => self.deployment(change),
             Kind::Pod => self.pod(change, &after),
             Kind::Rollout => self.rollout(change),
-            Kind::Service | Kind::Slice => {}
+            Kind::Service | Kind::Slice | Kind::Job | Kind::Build | Kind::Command => {}
         }
         // Named until now, by what was there before.
         let mut named = self.listed(&self.before);

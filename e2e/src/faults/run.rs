@@ -6,14 +6,7 @@ use anyhow::{Context as _, Result};
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::{
-    case::Case,
-    history::Change,
-    judge::{Subject, judge},
-    observer::revision_of,
-    scene::Scene,
-    workload::{DRAIN, End, NAME},
-};
+use super::{case::Case, history::Change, observer::revision_of, scene::Scene, workload::End};
 use crate::{
     hosted::Hosted,
     place::Place,
@@ -64,8 +57,7 @@ pub async fn run(scene: &Scene<'_>, case: Case, allowed: Option<usize>) -> Resul
     }
     let history = history(scene).await?;
     outcome.revisions = history.len();
-    let subject = Subject { name: NAME.to_owned(), drain: DRAIN };
-    outcome.violations.extend(judge(&history, &subject).iter().map(ToString::to_string));
+    outcome.violations.extend(case.workload.judge(scene, &history).await?.iter().map(ToString::to_string));
     scene.place.remove().await?;
     outcome.seconds = began.elapsed().as_secs_f64();
     Ok(outcome)

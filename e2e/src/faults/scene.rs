@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use k8s_openapi::api::core::v1::Service;
-use kube::ResourceExt as _;
+use kube::{Resource, ResourceExt as _};
 use serde_json::{Value, json};
 use switchyard_api::{
     GROUP, Rollout, VERSION,
@@ -13,13 +13,14 @@ use switchyard_api::{
 
 use super::{
     observer::Observer,
+    registry::Registry,
     workload::{DRAIN, NAME, deployments, text_of},
 };
 use crate::{app::Page, hosted::Setup, place::Place};
 
 /// A story waits for a step of the operator's no longer than this: a watch that falls silent holds it up for 55 s.
-const STEP: Duration = Duration::from_mins(2);
-const LOOK: Duration = Duration::from_millis(50);
+pub(super) const STEP: Duration = Duration::from_mins(2);
+pub(super) const LOOK: Duration = Duration::from_millis(50);
 
 /// A namespace, how an operator of it is started, and who hears what happens there.
 pub struct Scene<'a> {
@@ -27,6 +28,8 @@ pub struct Scene<'a> {
     pub setup: Setup,
     pub observer: &'a Observer,
     pub pods: Pods,
+    /// Where there are played ones, who answers for the image that they push.
+    pub registry: Option<&'a Registry>,
 }
 
 /// Who runs pods, and by what name we are known there.
@@ -125,13 +128,21 @@ impl Scene<'_> {
     /// Somebody orders that this revision is given up.
     pub async fn abort(&self, revision: &str) -> Result<()> {
         let rollout = self.place.find::<Rollout>(NAME).await.context("the Rollout is there")?;
+        self.order("abort", "Abort", &rollout, Some(revision)).await
+    }
+
+    /// Somebody gives a Command of this name.
+    pub async fn order<K>(&self, name: &str, order: &str, target: &K, revision: Option<&str>) -> Result<()>
+    where
+        K: Resource<DynamicType = ()>,
+    {
         let user = match self.pods {
             Pods::Played => "everybody",
             Pods::Real => "admin",
         };
-        let command = json!({"apiVersion": format!("{GROUP}/{VERSION}"), "kind": "Command", "metadata": {"name": "abort"},
-            "spec": {"user": user, "type": "Abort", "revision": revision,
-                "targetRef": {"kind": "Rollout", "name": NAME, "uid": rollout.uid()}}});
+        let command = json!({"apiVersion": format!("{GROUP}/{VERSION}"), "kind": "Command", "metadata": {"name": name},
+            "spec": {"user": user, "type": order, "revision": revision,
+                "targetRef": {"kind": K::kind(&()), "name": NAME, "uid": target.meta().uid}}});
         let path = format!("/apis/{GROUP}/{VERSION}/namespaces/{}/commands", self.place.namespace);
         self.place.post(&path, &command).await
     }

@@ -11,10 +11,15 @@ use switchyard_api::{
     names::LABEL_REVISION,
 };
 
-use super::scene::{Check, Scene, Told};
+use super::{
+    builds::Course,
+    history::Change,
+    judge::{self, Violation},
+    scene::{Check, Scene, Told},
+};
 use crate::place::Place;
 
-/// The Rollout of every story.
+/// The Rollout or the Build of every story.
 pub const NAME: &str = "shop";
 /// After which a revision that served may lose its pods.
 pub const DRAIN: Duration = Duration::from_secs(2);
@@ -33,6 +38,18 @@ pub enum Workload {
     Aborted,
     /// While green is nominated, grey is wanted instead.
     Superseded,
+    /// A Build in which all is well.
+    Build,
+    /// The first attempt at its image is evicted, the second is good.
+    BuildRetried,
+    /// Its check fails, and nothing else may run.
+    BuildFailed,
+    /// Somebody cancels it while its image builds.
+    BuildCancelled,
+    /// Somebody cancels it before anything of it runs.
+    BuildWithdrawn,
+    /// It says that it pushed what the registry does not serve.
+    BuildMistaken,
 }
 
 impl fmt::Display for Workload {
@@ -44,21 +61,41 @@ impl fmt::Display for Workload {
 impl FromStr for Workload {
     type Err = Error;
     fn from_str(s: &str) -> Result<Self> {
-        let names = Self::ALL.map(Self::name).join(", ");
-        Self::ALL.into_iter().find(|w| w.name() == s).with_context(|| format!("{s:?} is no workload: {names}"))
+        let names = Self::all().map(Self::name).collect::<Vec<_>>().join(", ");
+        Self::all().find(|w| w.name() == s).with_context(|| format!("{s:?} is no workload: {names}"))
     }
 }
 
 /// How a story ends.
-pub struct End {
+pub enum End {
+    Rollout(Live),
+    Build(Course),
+}
+
+/// What a Rollout comes to.
+pub struct Live {
     pub live: &'static str,
     /// Revisions that were given up.
     pub rejected: &'static [&'static str],
 }
 
 impl Workload {
-    pub const ALL: [Self; 6] =
+    /// Of a Rollout: their pods may be played or real.
+    pub const ROLLOUTS: [Self; 6] =
         [Self::Deploy, Self::Update, Self::NeverReady, Self::FailedCheck, Self::Aborted, Self::Superseded];
+    /// Of a Build: their pods are played.
+    pub const BUILDS: [Self; 6] = [
+        Self::Build,
+        Self::BuildRetried,
+        Self::BuildFailed,
+        Self::BuildCancelled,
+        Self::BuildWithdrawn,
+        Self::BuildMistaken,
+    ];
+
+    pub fn all() -> impl Iterator<Item = Self> {
+        Self::ROLLOUTS.into_iter().chain(Self::BUILDS)
+    }
 
     pub fn name(self) -> &'static str {
         match self {
@@ -68,32 +105,53 @@ impl Workload {
             Self::FailedCheck => "failed-check",
             Self::Aborted => "aborted",
             Self::Superseded => "superseded",
+            Self::Build => "build",
+            Self::BuildRetried => "build-retried",
+            Self::BuildFailed => "build-failed",
+            Self::BuildCancelled => "build-cancelled",
+            Self::BuildWithdrawn => "build-withdrawn",
+            Self::BuildMistaken => "build-mistaken",
         }
     }
 
     pub fn end(self) -> End {
+        let live = |live, rejected| End::Rollout(Live { live, rejected });
         match self {
-            Self::Deploy => End { live: "blue", rejected: &[] },
-            Self::Update => End { live: "green", rejected: &[] },
-            Self::NeverReady | Self::FailedCheck | Self::Aborted => End { live: "blue", rejected: &["green"] },
-            Self::Superseded => End { live: "grey", rejected: &[] },
+            Self::Deploy => live("blue", &[]),
+            Self::Update => live("green", &[]),
+            Self::NeverReady | Self::FailedCheck | Self::Aborted => live("blue", &["green"]),
+            Self::Superseded => live("grey", &[]),
+            Self::Build => End::Build(Course::Good),
+            Self::BuildRetried => End::Build(Course::Evicted),
+            Self::BuildFailed => End::Build(Course::CheckFails),
+            Self::BuildCancelled => End::Build(Course::Cancelled),
+            Self::BuildWithdrawn => End::Build(Course::Withdrawn),
+            Self::BuildMistaken => End::Build(Course::Mistaken),
         }
     }
 
-    /// What is there before the writes are counted: none if it is nothing.
-    pub fn before(self) -> Option<End> {
+    /// What is live before the writes are counted: none if nothing is.
+    fn blue(self) -> Option<&'static str> {
         match self {
-            Self::Deploy => None,
-            Self::Update | Self::NeverReady | Self::FailedCheck | Self::Aborted | Self::Superseded => {
-                Some(End { live: "blue", rejected: &[] })
-            }
+            Self::Update | Self::NeverReady | Self::FailedCheck | Self::Aborted | Self::Superseded => Some("blue"),
+            Self::Deploy
+            | Self::Build
+            | Self::BuildRetried
+            | Self::BuildFailed
+            | Self::BuildCancelled
+            | Self::BuildWithdrawn
+            | Self::BuildMistaken => None,
         }
+    }
+
+    pub fn before(self) -> Option<End> {
+        self.blue().map(|live| End::Rollout(Live { live, rejected: &[] }))
     }
 
     pub async fn prepare(self, scene: &Scene<'_>) -> Result<()> {
-        match self.before() {
+        match self.blue() {
             None => Ok(()),
-            Some(end) => scene.apply(&Told::of(end.live)).await,
+            Some(blue) => scene.apply(&Told::of(blue)).await,
         }
     }
 
@@ -114,12 +172,39 @@ impl Workload {
                 scene.until_in_place("green", &["candidate", "live"]).await?;
                 scene.apply(&Told::of("grey")).await
             }
+            Self::Build => Course::Good.tell(scene).await,
+            Self::BuildRetried => Course::Evicted.tell(scene).await,
+            Self::BuildFailed => Course::CheckFails.tell(scene).await,
+            Self::BuildCancelled => Course::Cancelled.tell(scene).await,
+            Self::BuildWithdrawn => Course::Withdrawn.tell(scene).await,
+            Self::BuildMistaken => Course::Mistaken.tell(scene).await,
+        }
+    }
+
+    /// Everything in the history of such a story that must never happen.
+    pub async fn judge(self, scene: &Scene<'_>, history: &[Change]) -> Result<Vec<Violation>> {
+        match self.end() {
+            End::Rollout(_) => Ok(judge::judge(history, &judge::Subject { name: NAME.to_owned(), drain: DRAIN })),
+            End::Build(_) => {
+                let served = scene.registry.context("a Build is judged by what a registry serves")?.served().await?;
+                Ok(judge::build::judge(history, &judge::build::Subject { name: NAME.to_owned(), served }))
+            }
         }
     }
 }
 
 impl End {
-    /// It has come to that, and nothing is left to do: what is live has its pods, and all else has none.
+    /// It has come to that, and nothing is left to do.
+    pub async fn is_there(&self, place: &Place) -> bool {
+        match self {
+            Self::Rollout(live) => live.is_there(place).await,
+            Self::Build(course) => course.is_over(place).await,
+        }
+    }
+}
+
+impl Live {
+    /// What is live has its pods, and all else has none.
     pub async fn is_there(&self, place: &Place) -> bool {
         let Some(rollout) = place.find::<Rollout>(NAME).await else { return false };
         let Some(status) = &rollout.status else { return false };

@@ -36,7 +36,7 @@ impl Wanted {
         let workloads: Vec<Workload> = list("WORKLOAD").iter().map(|w| w.parse()).collect::<Result<_>>()?;
         Ok(Self {
             cases: list("PLAN").iter().map(|case| case.parse()).collect::<Result<_>>()?,
-            workloads: if workloads.is_empty() { Workload::ALL.to_vec() } else { workloads },
+            workloads: if workloads.is_empty() { Workload::all().collect() } else { workloads },
             shard: text("SHARD").map_or(Ok(Shard::WHOLE), |shard| shard.parse())?,
             at_once: text("AT_ONCE").map_or(Ok(AT_ONCE), |n| n.parse()).context("the number in AT_ONCE")?,
         })
@@ -141,7 +141,7 @@ async fn publish(
     let all = cases.iter().copied().chain(clean.keys().map(|w| Case { workload: *w, plan: Plan::NEVER }));
     let kept: BTreeMap<Case, Kept> = all.filter_map(|case| Some((case, results.find(case)?))).collect();
     let text = format!("{:#}\n", summary(&kept, Duration::from_secs(seconds).as_secs()).await?);
-    let whole = kept.len() == cases.len() + clean.len() && clean.len() == Workload::ALL.len();
+    let whole = kept.len() == cases.len() + clean.len() && clean.len() == Workload::all().count();
     let file: PathBuf = if whole { root().join("docs/results/faults.json") } else { folder.join("part.json") };
     std::fs::create_dir_all(file.parent().context("a file lies in a folder")?)?;
     std::fs::write(&file, text)?;
