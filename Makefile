@@ -37,8 +37,8 @@ test-unit: toolchain ## Unit, golden and model tests: no cluster
 test-e2e: toolchain ## The end-to-end tests, on the test cluster
 	@e2e/run/test e2e
 
-test-all: toolchain ## `test`, the larger model runs, the cluster's own checks and crash drill, a real Prometheus and Trivy
-	@e2e/run/test lint unit model cluster e2e prometheus trivy
+test-all: toolchain ## `test`, the larger model runs, the cluster's own checks and crash drill, a real Prometheus and Trivy, examples/streamlit
+	@e2e/run/test lint unit model cluster e2e prometheus trivy streamlit
 
 model: toolchain ## Explore the model of a Rollout further than the unit tests do
 	@e2e/run/test model
