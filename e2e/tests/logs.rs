@@ -156,7 +156,7 @@ async fn a_build_is_cancelled_in_the_name_of_who_orders_it() {
         let mut slow = build(&place, "slow", &repository.url, &commit);
         slow["spec"]["checks"][0]["job"]["command"] = json!(["sh", "-c", "echo here I am; sleep 600"]);
         place.apply(&slow).await.unwrap();
-        let follower = tokio::spawn({
+        let waits = tokio::spawn({
             let place = place.clone();
             async move { follow(&place, "slow").await }
         });
@@ -171,7 +171,7 @@ async fn a_build_is_cancelled_in_the_name_of_who_orders_it() {
         assert!(cancelled.first("command/cancel-") < cancelled.first("Done: "));
         let phase = |build: &Build| build.status.as_ref().is_some_and(|s| s.phase == Some(Phase::Cancelled));
         place.until_object::<Build>("slow", "it is cancelled", 60, phase).await;
-        let followed = follower.await.unwrap();
+        let followed = waits.await.unwrap();
         assert_eq!(followed.code, Some(1));
         let result = &followed.lines[followed.first("build/slow Cancelled")];
         assert!(result.contains("INC-42"), "{result}");

@@ -79,7 +79,7 @@ async fn look(access: &Access, wanted: &Logs) -> Result<Seen, Error> {
 /// All that a pod wrote so far.
 async fn print_run(access: &Access, run: &Run) -> Result<(), Error> {
     announce(run)?;
-    for container in run.containers.iter().filter(|c| c.state != State::Waiting) {
+    for container in run.containers.iter().filter(|c| matches!(c.state, State::Running | State::Ended)) {
         let (lines, mut written) = mpsc::channel(QUEUE);
         let mut reader = Reader::new(access, run, &container.name);
         let reading = async {

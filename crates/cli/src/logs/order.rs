@@ -34,11 +34,13 @@ pub enum State {
     Waiting,
     Running,
     Ended,
+    /// Its pod is over, and it had not started: it never will.
+    Never,
 }
 
 impl Run {
     pub fn is_over(&self) -> bool {
-        self.containers.iter().all(|c| c.state == State::Ended)
+        self.containers.iter().all(|c| matches!(c.state, State::Ended | State::Never))
     }
 }
 
@@ -73,7 +75,11 @@ fn run(pod: &Pod) -> Option<Run> {
     };
     // A pod that is over starts no container any more.
     let over = status.and_then(|s| s.phase.as_deref()).is_some_and(|p| p == "Succeeded" || p == "Failed");
-    let settled = |state: State| if over { State::Ended } else { state };
+    let settled = |state: State| match state {
+        State::Waiting if over => State::Never,
+        State::Running if over => State::Ended,
+        State::Waiting | State::Running | State::Ended | State::Never => state,
+    };
     let first = spec.init_containers.iter().flatten().map(|c| Container {
         name: c.name.clone(),
         beside: c.restart_policy.as_deref() == Some("Always"),

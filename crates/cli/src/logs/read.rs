@@ -72,6 +72,7 @@ impl Reader {
             let state = state(&runs.borrow_and_update(), &self.pod, &self.container);
             let Some(state) = state else { return Ok(()) };
             let read = match state {
+                State::Never => return Ok(()),
                 State::Waiting => Ok(()),
                 State::Running => self.read(true, &lines).await,
                 State::Ended => self.read(false, &lines).await,
@@ -81,7 +82,7 @@ impl Reader {
                 Ok(()) if state == State::Ended => return Ok(()),
                 Ok(()) => failures = 0,
                 Err(error @ (Error::Forbidden { .. } | Error::Closed)) => return Err(error),
-                // It is gone, or never started.
+                // It is gone.
                 Err(error) if state == State::Ended && !error.is_passing() => return Ok(()),
                 Err(error) => {
                     failures = failures.saturating_add(1);

@@ -91,7 +91,10 @@ fn a_container_has_a_log_once_it_has_started() {
 #[test]
 fn nothing_more_starts_in_a_pod_that_is_over() {
     let states = [("clone", ended()), ("build", waiting()), ("push", waiting())];
-    assert!(run(&pod("image/web/1", "web", 0, "Failed", &states)).unwrap().is_over());
+    let over = run(&pod("image/web/1", "web", 0, "Failed", &states)).unwrap();
+    assert!(over.is_over());
+    let of_each: Vec<State> = over.containers.iter().map(|c| c.state).collect();
+    assert_eq!(of_each, [State::Ended, State::Never, State::Never]);
     assert!(!run(&pod("image/web/1", "web", 0, "Running", &states)).unwrap().is_over());
 }
 
