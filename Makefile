@@ -13,7 +13,7 @@ unexport KUBECONFIG
 help: ## List what can be made
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo "Settings: with SWITCHYARD_CONTEXT and SWITCHYARD_REGISTRY the demo runs on a cluster of yours, and says what else it"
-	@echo "needs. BENCH=\"--switches 10 --requests 100000\" makes a short bench, and publishes nothing; docs/bench.md has the rest."
+	@echo "needs. BENCH=build or BENCH=cutover runs one bench; BENCH=\"cutover --switches 10\" a short one, which publishes nothing."
 	@echo "SWITCHYARD_SAMPLE=all kills the operator at every write of the whole path in test-e2e, which takes an hour."
 
 toolchain: ## Check that Rust and Go are there in the versions this needs
@@ -37,8 +37,8 @@ test-unit: toolchain ## Unit, golden and model tests: no cluster
 test-e2e: toolchain ## The end-to-end tests, on the test cluster
 	@e2e/run/test e2e
 
-test-all: toolchain ## `test`, the larger model runs, the cluster's own checks and crash drill, a real Prometheus and Trivy
-	@e2e/run/test lint unit model cluster e2e prometheus trivy
+test-all: toolchain ## `test`, the larger model runs, the cluster's own checks and crash drill, a real Prometheus and Trivy, examples/streamlit
+	@e2e/run/test lint unit model cluster e2e prometheus trivy streamlit
 
 model: toolchain ## Explore the model of a Rollout further than the unit tests do
 	@e2e/run/test model
@@ -48,7 +48,7 @@ faults: toolchain ## Every fault at every write of every workload, on a control 
 
 # Only what a run of full length says is published.
 bench: BENCH ?= --publish
-bench: toolchain ## 200 switches under 2 million requests on the test cluster, then its controls; about 45 minutes
+bench: toolchain ## Builds beside bare Jobs; then 200 switches under 2 million requests, and controls; about 50 minutes
 	@e2e/run/bench $(BENCH)
 
 generate: toolchain ## Write the CRDs from crates/api

@@ -3,10 +3,11 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use serde::Serialize;
+use switchyard_bench::figures::Figures;
 use switchyard_e2e::load::{Failure, Mode, Sample, Stream};
 use tokio::time::Instant;
 
-use crate::{figures::Figures, witness::Seen};
+use crate::witness::Seen;
 
 /// Of the failures, that many are kept one by one.
 const KEPT: usize = 200;

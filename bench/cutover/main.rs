@@ -2,9 +2,7 @@
 //! naive switcher, which has to lose some. See docs/bench.md.
 
 mod account;
-mod figures;
 mod guarded;
-mod machine;
 mod naive;
 mod result;
 mod run;
@@ -16,11 +14,14 @@ mod writes;
 use std::{process::ExitCode, sync::Arc};
 
 use anyhow::{Context as _, Result};
+use switchyard_bench::{
+    machine::Machine,
+    page::{PUBLISHED, RESULTS},
+};
 use switchyard_e2e::{ground::Ground, install::Image, place, tell::Teller};
 
 use crate::{
     guarded::Guarded,
-    machine::Machine,
     naive::Naive,
     result::Results,
     run::{Extent, Outcome, Switcher, run},
@@ -29,9 +30,6 @@ use crate::{
 
 /// The application that is switched.
 const PAGE: Image = Image { name: "bench-page", binaries: &["bench-page"], dockerfile: "bench/page/Dockerfile" };
-/// Where each run leaves its results; only those of a published one are checked in.
-const RESULTS: &str = "target/bench";
-const PUBLISHED: &str = "docs/results";
 
 #[tokio::main]
 async fn main() -> Result<ExitCode> {

@@ -2,13 +2,15 @@
 
 use std::fmt::Write as _;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use serde::Serialize;
-use switchyard_e2e::{ground::root, tell};
-
-use crate::{
+use switchyard_bench::{
     figures::Figures,
     machine::Machine,
+    page::{self, Table},
+};
+
+use crate::{
     run::{Outcome, Switch},
     settings::{ANSWER, DRAIN, LIMIT, MIX, REPLICAS, SCALE_DOWN_DELAY, STREAM_EVERY, STREAMS, Settings},
     writes::{Purpose, Row, rows, written},
@@ -64,14 +66,7 @@ impl Results {
     }
 
     pub fn write(&self, folder: &str) -> Result<()> {
-        let folder = root().join(folder);
-        std::fs::create_dir_all(&folder)?;
-        for (name, text) in [("cutover.md", self.page()), ("cutover.json", serde_json::to_string_pretty(self)? + "\n")]
-        {
-            let path = folder.join(name);
-            std::fs::write(&path, text).with_context(|| format!("write {}", path.display()))?;
-        }
-        Ok(())
+        page::write(folder, "cutover", &self.page(), self)
     }
 
     fn runs(&self) -> impl Iterator<Item = &Outcome> {
@@ -80,36 +75,21 @@ impl Results {
 
     /// For the terminal.
     pub fn tables(&self) -> String {
-        let mut text = String::new();
-        for Table { title, headings, rows } in self.all() {
-            let _ = writeln!(text, "{title}\n\n{}", tell::table(headings, &rows));
-        }
+        let text: String = self.all().iter().map(Table::for_terminal).collect();
         text + &self.verdict()
     }
 
     fn page(&self) -> String {
-        let m = &self.machine;
-        let mut text = format!(
-            "# Cutover\n\nWritten by `make bench`; [what is measured and how](../bench.md).\n\n\
-             | | |\n|---|---|\n\
-             | commit | `{}`{} |\n| when | {}, {} s in all |\n| machine | {} cores, {}, {}, Linux {} |\n\
-             | load average before, after | {}, {} |\n| Kubernetes | {}, one node, kube-proxy in nftables mode |\n\
+        let mut text = page::head("Cutover", &self.machine, self.seconds);
+        let _ = writeln!(
+            text,
+            "| Kubernetes | {}, one node, kube-proxy in nftables mode |\n\
              | asked for | {} switches, {} requests at {} a second; {} switches of each control |\n\
              | application | {} pods, an answer takes {} ms, ends gracefully at SIGTERM |\n\
              | Rollout | `scaleDownDelay` {} s, `drain` {} s, preStop hook injected |\n\
              | load | of {} requests one over a connection of its own, the others over kept ones; each {} s a stream, of {} s in turn |\n\
-             | a failure is | no whole 2xx answer within {} s; nothing is tried again |\n\n",
-            m.commit,
-            if m.changed { ", with changes not committed" } else { "" },
-            m.began,
-            self.seconds,
-            m.cores,
-            m.processor,
-            m.memory,
-            m.kernel,
-            m.work_before,
-            m.work_after,
-            m.kubernetes,
+             | a failure is | no whole 2xx answer within {} s; nothing is tried again |\n",
+            self.machine.kubernetes,
             self.asked.switches,
             grouped(self.asked.requests),
             self.asked.rate,
@@ -124,12 +104,7 @@ impl Results {
             LIMIT.as_secs(),
         );
         let _ = writeln!(text, "{}", self.verdict());
-        for Table { title, headings, rows } in self.all() {
-            let _ = write!(text, "\n## {title}\n\n| {} |\n|{}\n", headings.join(" | "), "---|".repeat(headings.len()));
-            for row in rows {
-                let _ = writeln!(text, "| {} |", row.join(" | "));
-            }
-        }
+        self.all().iter().for_each(|table| text.push_str(&table.for_page()));
         text
     }
 
@@ -153,7 +128,7 @@ impl Results {
         });
         Table {
             title: "Requests lost",
-            headings: &["who switches", "switches", "requests", "failed", "per million", "switches that lost some"],
+            headings: vec!["who switches", "switches", "requests", "failed", "per million", "switches that lost some"],
             rows: rows.collect(),
         }
     }
@@ -177,7 +152,7 @@ impl Results {
         });
         Table {
             title: "Times of a switch of the Rollout, in milliseconds",
-            headings: &["from, to", "switches", "least", "median", "p90", "p99", "most"],
+            headings: vec!["from, to", "switches", "least", "median", "p90", "p99", "most"],
             rows: rows.collect(),
         }
     }
@@ -192,7 +167,7 @@ impl Results {
         });
         Table {
             title: "Answers, in milliseconds from when the request was due",
-            headings: &["who switches", "over", "sent", "failed", "least", "median", "p90", "p99", "most"],
+            headings: vec!["who switches", "over", "sent", "failed", "least", "median", "p90", "p99", "most"],
             rows: rows.collect(),
         }
     }
@@ -212,7 +187,7 @@ impl Results {
         });
         Table {
             title: "Streams, apart",
-            headings: &[
+            headings: vec![
                 "who switches",
                 "streams",
                 "whole",
@@ -237,7 +212,7 @@ impl Results {
         });
         Table {
             title: "Writes of the operator, from the audit log",
-            headings: &["for", "write", "a switch (median)", "from, to", "all"],
+            headings: vec!["for", "write", "a switch (median)", "from, to", "all"],
             rows: rows.collect(),
         }
     }
@@ -255,7 +230,7 @@ impl Results {
         let streams = streams.map(|what| vec![String::new(), "stream".to_owned(), "cut".to_owned(), what.clone()]);
         Some(Table {
             title: "What failed with the Rollout",
-            headings: &["after the selector", "over", "kind", "what"],
+            headings: vec!["after the selector", "over", "kind", "what"],
             rows: requests.chain(streams).collect(),
         })
     }
@@ -292,12 +267,6 @@ impl Results {
 
 /// In milliseconds.
 type Interval = fn(&Switch) -> Option<f64>;
-
-struct Table {
-    title: &'static str,
-    headings: &'static [&'static str],
-    rows: Vec<Vec<String>>,
-}
 
 fn per_million(run: &Outcome) -> f64 {
     let number = |n: u64| f64::from(u32::try_from(n).unwrap_or(u32::MAX));

@@ -6,6 +6,7 @@ use anyhow::{Context as _, Result};
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::ResourceExt as _;
 use serde::Serialize;
+use switchyard_bench::figures::Figures;
 use switchyard_e2e::{
     audit::AuditLog,
     load::{Load, Mode, Streams},
@@ -16,7 +17,6 @@ use tokio::time::Instant;
 
 use crate::{
     account::{Account, Streamed, Told, milliseconds},
-    figures::Figures,
     settings::{LIMIT, MIX, REPLICAS, STREAM_EVERY, STREAMS, SWITCH_LIMIT},
     subject::NAME,
     witness::{Seen, Witness},

@@ -3,9 +3,8 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
+use switchyard_bench::figures::Figures;
 use switchyard_e2e::audit::Entry;
-
-use crate::figures::Figures;
 
 /// What a write is for. The log has no bodies, so writes of one kind on one resource are told apart by their number only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]

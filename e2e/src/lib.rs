@@ -5,6 +5,7 @@
 
 pub mod app;
 pub mod audit;
+pub mod example;
 pub mod faults;
 pub mod forge;
 pub mod ground;

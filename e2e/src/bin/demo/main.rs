@@ -2,7 +2,6 @@
 //!
 //! On the test cluster; or, with SWITCHYARD_CONTEXT, on that context of your kubeconfig, with light load.
 
-mod example;
 mod follow;
 mod story;
 mod target;

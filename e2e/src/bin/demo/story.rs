@@ -7,6 +7,7 @@ use k8s_openapi::api::core::v1::Namespace;
 use kube::Api;
 use switchyard_api::{Rollout, build::Phase};
 use switchyard_e2e::{
+    example::{Example, MANIFESTS, edit},
     forge::Repository,
     load::Running,
     place::Place,
@@ -17,7 +18,6 @@ use switchyard_e2e::{
 use tokio::time::Instant;
 
 use crate::{
-    example::{Example, MANIFESTS, edit},
     follow::{Follower, Seen, live_commit},
     target::{Target, Way},
 };
@@ -63,7 +63,7 @@ pub async fn tell(tell: &Teller) -> Result<()> {
     tell.title("2. An application, from nothing");
     let place = namespace(&target, tell).await?;
     let repository = target.repository().await?;
-    let example = Example::new(&target.ground, &repository.url);
+    let example = Example::flask(&target.ground, &repository.url);
     let follower = Follower::new(tell, &place);
     let demo = Demo { tell, target: &target, place: &place, repository: &repository, follower };
     let mut rows = vec![demo.first(&example).await?];

@@ -1,27 +1,43 @@
-//! `examples/flask`, with its placeholders filled in.
+//! The examples, with their placeholders filled in.
 
 use std::path::Path;
 
 use anyhow::{Context as _, Result, ensure};
-use switchyard_e2e::{
+use tokio::fs;
+
+use crate::{
     forge::Repository,
     ground::{Ground, root},
 };
-use tokio::fs;
 
-/// What the example names for everyone; the test cluster, which has no way out, has one of its own.
+/// What the examples name for everyone; the test cluster, which has no way out, has bases of its own.
 const PUBLIC_BASE: &str = "python:3.12-slim";
+/// As `e2e/cluster/streamlit` publishes it.
+const BASE_STREAMLIT: &str = "base/python-streamlit:bookworm";
 /// What a newcomer applies, in this order.
 pub const MANIFESTS: [&str; 4] = ["secrets.yaml", "role.yaml", "pipeline.yaml", "rollout.yaml"];
 
 pub struct Example<'a> {
     ground: &'a Ground,
+    /// Below `examples`.
+    folder: String,
     git_url: String,
+    base: Option<String>,
 }
 
 impl<'a> Example<'a> {
-    pub fn new(ground: &'a Ground, git_url: &str) -> Self {
-        Self { ground, git_url: git_url.to_owned() }
+    pub fn flask(ground: &'a Ground, git_url: &str) -> Self {
+        Self::of("flask", ground, git_url)
+    }
+
+    pub fn streamlit(ground: &'a Ground, git_url: &str) -> Self {
+        let base = format!("{}/{BASE_STREAMLIT}", ground.setting("REGISTRY"));
+        Self { base: Some(base), ..Self::of("streamlit", ground, git_url) }
+    }
+
+    pub fn of(folder: &str, ground: &'a Ground, git_url: &str) -> Self {
+        let base = ground.find("IMAGE_BASE_PYTHON").map(str::to_owned);
+        Self { ground, folder: folder.to_owned(), git_url: git_url.to_owned(), base }
     }
 
     /// A file of the example with its placeholders replaced.
@@ -51,9 +67,9 @@ impl<'a> Example<'a> {
     }
 
     async fn read(&self, name: &str) -> Result<String> {
-        let path = root().join("examples/flask").join(name);
+        let path = root().join("examples").join(&self.folder).join(name);
         let text = fs::read_to_string(&path).await.with_context(|| format!("read {}", path.display()))?;
-        Ok(match self.ground.find("IMAGE_BASE_PYTHON") {
+        Ok(match &self.base {
             Some(base) => text.replace(PUBLIC_BASE, base),
             None => text,
         })
@@ -61,7 +77,7 @@ impl<'a> Example<'a> {
 
     /// Everything that belongs into the application's repository.
     async fn files(&self) -> Result<Vec<String>> {
-        let example = root().join("examples/flask");
+        let example = root().join("examples").join(&self.folder);
         let (mut files, mut folders) = (Vec::new(), vec![example.clone()]);
         while let Some(folder) = folders.pop() {
             let mut entries = fs::read_dir(&folder).await.with_context(|| format!("read {}", folder.display()))?;
