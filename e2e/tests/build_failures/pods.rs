@@ -66,7 +66,9 @@ async fn steps_that_do_not_get_through() {
                 "ephemeral",
             ),
             // What only the API server can know to be wrong.
-            of("no-quantity", "sys.exit(0)", &limit("memory", "plenty")).fails(User, "JobInvalid", "quantities").jobs(0),
+            of("no-quantity", "sys.exit(0)", &limit("memory", "plenty"))
+                .fails(User, "JobInvalid", "quantities")
+                .jobs(0),
             of("too-slow", "time.sleep(100)", &json!({})).with(&json!({"timeout": "20s"})).fails(
                 Timeout,
                 "Timeout",

@@ -13,7 +13,7 @@ use crate::{Settings, label_value, owned_by, uid};
 /// How long a finished Job is kept, in seconds, for whoever looks at its pod. Its result is in the Build by then.
 const KEPT_SECONDS: i64 = 3600;
 /// How long after the Build's timeout Kubernetes ends a Job that nobody has ended: the operator may be down.
-const GRACE_SECONDS: i64 = 60;
+const GRACE_SECONDS: u64 = 60;
 
 /// A Job that runs one pod once. A second try is a second Job: only the Build knows which failures deserve one.
 pub fn job(build: &Build, step: Step<'_>, attempt: i32, pod: &Value) -> Value {
@@ -42,7 +42,7 @@ pub fn job(build: &Build, step: Step<'_>, attempt: i32, pod: &Value) -> Value {
             // A pod that vanished is replaced only once it is certain to have ended: never two at once.
             "podReplacementPolicy": "Failed",
             // Later than the timeout, which the operator keeps itself and can say what it waited for.
-            "activeDeadlineSeconds": seconds(build.spec.recipe.timeout).saturating_add(GRACE_SECONDS),
+            "activeDeadlineSeconds": seconds(Duration::from_secs(build.spec.recipe.timeout.as_secs().saturating_add(GRACE_SECONDS))),
             "ttlSecondsAfterFinished": KEPT_SECONDS,
             "template": {"metadata": {"labels": labels, "annotations": annotations}, "spec": pod},
         },
@@ -51,7 +51,7 @@ pub fn job(build: &Build, step: Step<'_>, attempt: i32, pod: &Value) -> Value {
 
 /// In whole seconds that Kubernetes accepts as a deadline.
 pub fn seconds(duration: Duration) -> i64 {
-    i64::try_from(duration.as_secs()).unwrap_or(i64::MAX).clamp(1, i64::from(i32::MAX) - GRACE_SECONDS)
+    i64::try_from(duration.as_secs()).unwrap_or(i64::MAX).clamp(1, i64::from(i32::MAX))
 }
 
 /// The pod of a step: nothing of the cluster in it, no token and no addresses of Services. The last container is the

@@ -37,14 +37,13 @@ impl Cluster {
         let Some(job) = self.jobs.get_mut(key).filter(|job| job.end.is_none()) else { return };
         match self.pods.get(key) {
             Some(Pod::Ended(Outcome::Passed)) => job.end = Some(JobEnd::Complete),
-            Some(Pod::Ended(_)) => job.end = Some(JobEnd::BackoffLimitExceeded),
             Some(Pod::Pending | Pod::Stuck(_) | Pod::Running) if job.stopped => {
                 job.end = Some(JobEnd::DeadlineExceeded);
                 self.pods.remove(key);
             }
             Some(Pod::Pending | Pod::Stuck(_) | Pod::Running) => {}
             None if job.stopped => job.end = Some(JobEnd::DeadlineExceeded),
-            None => job.end = Some(JobEnd::BackoffLimitExceeded),
+            Some(Pod::Ended(_)) | None => job.end = Some(JobEnd::BackoffLimitExceeded),
         }
     }
 

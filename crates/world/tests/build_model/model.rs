@@ -96,7 +96,7 @@ impl Model for Protocol {
     }
 
     fn properties(&self) -> Vec<Property<Self>> {
-        properties::all(self.bounds, &self.shape)
+        properties::all(self.bounds, self.shape)
     }
 }
 

@@ -63,7 +63,7 @@ pub struct Parts {
 }
 
 impl Parts {
-    pub fn new(shape: &Shape) -> Self {
+    pub fn new(shape: Shape) -> Self {
         Self {
             order: order(shape),
             builds: Table::default(),
@@ -112,7 +112,7 @@ fn wordless(failure: switchyard_api::build::Failure) -> switchyard_api::build::F
     switchyard_api::build::Failure { message: String::new(), hint: None, log: None, ..failure }
 }
 
-fn order(shape: &Shape) -> Order {
+fn order(shape: Shape) -> Order {
     let names = ["unit", "quality"];
     let check = |i: usize| CheckOrder {
         name: names[i].to_owned(),

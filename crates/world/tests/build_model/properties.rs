@@ -33,7 +33,7 @@ fn never(breach: Breach, name: &'static str) -> Property<Protocol> {
     has_not!(RanOn, RanCancelled, RanLost, Unchecked, Changed, Unserved, Vetoed)
 }
 
-pub fn all(bounds: Bounds, shape: &Shape) -> Vec<Property<Protocol>> {
+pub fn all(bounds: Bounds, shape: Shape) -> Vec<Property<Protocol>> {
     let mut all: Vec<Property<Protocol>> = vec![
         Property::always(ALONE, |p: &Protocol, s: &State| p.facts(s.truth).alone),
         Property::always(FEW, |p: &Protocol, s: &State| p.facts(s.truth).few),
@@ -59,7 +59,7 @@ pub fn all(bounds: Bounds, shape: &Shape) -> Vec<Property<Protocol>> {
     all
 }
 
-fn reached(bounds: Bounds, shape: &Shape, all: &mut Vec<Property<Protocol>>) {
+fn reached(bounds: Bounds, shape: Shape, all: &mut Vec<Property<Protocol>>) {
     let mut when = |possible: bool, property: Property<Protocol>| {
         if possible {
             all.push(property);

@@ -82,7 +82,7 @@ impl Protocol {
         let Check { rules, bounds, shape, .. } = *check;
         let lists = Arc::new(Table::default());
         lists.id(&vec![]);
-        let parts = Arc::new(Parts::new(&shape));
+        let parts = Arc::new(Parts::new(shape));
         let steps = Arc::new(parts.first().order.steps().collect());
         Self {
             rules,
@@ -121,7 +121,9 @@ impl Protocol {
         };
         while !reached(&cluster) {
             let keys: Vec<Key> = cluster.jobs.keys().cloned().collect();
-            keys.iter().for_each(|key| cluster.pod_ends(key, Outcome::Passed));
+            for key in &keys {
+                cluster.pod_ends(key, Outcome::Passed);
+            }
             assert!(matches!(cluster.round(Fate::Hangs), Round::Wrote(_)));
         }
         self.parts.intern(&cluster)
@@ -252,7 +254,18 @@ impl Protocol {
         match step {
             Step::Next(i) => format!("{i} writes {}", written(self.lists.get(state.leaders[i].plan)[0])),
             Step::Zombie(write) => format!("the dead write {}", written(write)),
-            _ => format!("{step:?}"),
+            Step::Sync(..)
+            | Step::Round(_)
+            | Step::Crash
+            | Step::Starts(_)
+            | Step::Sticks(..)
+            | Step::Ends(..)
+            | Step::Goes(_)
+            | Step::Follows(_)
+            | Step::Serves(_)
+            | Step::Tick
+            | Step::Cancel
+            | Step::Lose => format!("{step:?}"),
         }
     }
     /// Where a way ends.
