@@ -20,6 +20,9 @@ use crate::pods::{self, Waiting};
 /// A network that is being set up answers some first tries with an error.
 const SANDBOX_TRIES: i32 = 3;
 
+/// A service may find that what it needs is not there yet.
+const RESTARTS: i32 = 2;
+
 /// By the status of the pod.
 pub fn of_pod(pod: &Pod) -> Option<Problem> {
     if pods::has_ended(pod) {
@@ -28,9 +31,25 @@ pub fn of_pod(pod: &Pod) -> Option<Problem> {
     if let Some(message) = pods::unschedulable(pod) {
         return Some(problem(UNSCHEDULABLE, message));
     }
-    pods::waiting(pod).find_map(|waiting| {
+    let waits = pods::waiting(pod).find_map(|waiting| {
         let Waiting { reason, message, .. } = &waiting;
         Some(problem(of_container(reason, message)?, waiting.sentence()))
+    });
+    waits.or_else(|| of_service(pod))
+}
+
+/// What a check is to talk to ends again and again before the check begins. In a pod that restarts nothing else the kubelet
+/// shows it as ended rather than as waiting (`ShouldContainerBeRestarted` asks the pod alone).
+fn of_service(pod: &Pod) -> Option<Problem> {
+    let status = pod.status.as_ref()?;
+    let begun =
+        status.container_statuses.iter().flatten().any(|c| c.state.as_ref().is_some_and(|s| s.waiting.is_none()));
+    let mut services = status.init_container_statuses.iter().flatten().filter(|c| c.name.starts_with("service-"));
+    services.find_map(|service| {
+        let ended =
+            service.state.as_ref()?.terminated.as_ref().filter(|_| !begun && service.restart_count >= RESTARTS)?;
+        let message = format!("{}: it ended with exit code {}, again and again", service.name, ended.exit_code);
+        Some(problem(CONTAINER_FAILED_TO_START, message))
     })
 }
 
@@ -122,6 +141,23 @@ mod tests {
             "name": "clone", "image": "i", "imageID": "", "ready": false, "restartCount": 0,
             "state": {"waiting": {"reason": reason, "message": message}},
         }]})))
+    }
+
+    #[test]
+    fn a_service_that_ends_again_and_again_is_told_while_the_check_waits_for_it() {
+        let of = |restarts: i32, check: Value| {
+            of_pod(&pod(&json!({"phase": "Pending",
+                "initContainerStatuses": [{"name": "service-db", "image": "i", "imageID": "", "ready": false,
+                    "restartCount": restarts, "state": {"terminated": {"exitCode": 1, "reason": "Error"}}}],
+                "containerStatuses": [{"name": "check", "image": "i", "imageID": "", "ready": false, "restartCount": 0,
+                    "state": check}]})))
+        };
+        let waits = || json!({"waiting": {"reason": "PodInitializing"}});
+        let told = of(2, waits()).unwrap();
+        assert_eq!(told.reason, CONTAINER_FAILED_TO_START);
+        assert_eq!(told.message, "service-db: it ended with exit code 1, again and again");
+        assert_eq!(of(1, waits()), None, "it may need a moment");
+        assert_eq!(of(2, json!({"running": {}})), None, "the check runs");
     }
 
     fn event(reason: &str, message: &str, second: u8) -> Event {
