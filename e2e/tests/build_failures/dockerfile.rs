@@ -3,6 +3,7 @@
 use serde_json::json;
 use switchyard_api::build::Class::{Infrastructure, User};
 use switchyard_e2e::{
+    forge::Repository,
     place::in_a_namespace,
     rows::{row, run},
 };
@@ -22,7 +23,6 @@ async fn dockerfiles_that_cannot_be_built() {
         let absent = format!("FROM {registry}/{}/nobody:1\n", place.namespace);
         let failing = format!("FROM {python}\nRUN echo the paint is still wet && exit 137\n");
         let greedy = format!("FROM {python}\nRUN python3 -c \"len(b'x' * (1 << 30))\"\n");
-        let big = "\0".repeat(TOO_MUCH);
         let (repository, commit) = source(
             &place,
             &[
@@ -32,12 +32,15 @@ async fn dockerfiles_that_cannot_be_built() {
                 ("private/Dockerfile", &format!("FROM {python}\n")),
                 ("unreachable/Dockerfile", "FROM registry.nowhere.svc:5000/base:1\n"),
                 ("greedy/Dockerfile", &greedy),
-                ("full/Dockerfile", "FROM scratch\nCOPY big /dev/shm/big\n"),
-                ("full/big", &big),
                 ("stages/Dockerfile", "FROM scratch AS one\nCOPY page.txt /\n"),
             ],
         )
         .await;
+        // Apart, for ten clones of it at a time are more than a small Git server can give.
+        let full = Repository::create(&place.ground, &format!("{}/full", place.namespace)).await.unwrap();
+        let files =
+            [("Dockerfile", "FROM scratch\nCOPY big /dev/shm/big\n".to_owned()), ("big", "\0".repeat(TOO_MUCH))];
+        let big = full.commit(&files, "feat: much").await.unwrap();
         let of = |name: &'static str, dockerfile: &str| {
             let context = dockerfile.rsplit_once('/').map_or(".", |(folder, _)| folder);
             row(&place, name, &repository.url, &commit)
@@ -60,7 +63,7 @@ async fn dockerfiles_that_cannot_be_built() {
             of("kaniko-out-of-memory", "greedy/Dockerfile")
                 .with(&json!({"pod": {"resources": {"limits": {"memory": "512Mi"}}}}))
                 .fails(User, "OutOfMemory", "build"),
-            of("disk-full", "full/Dockerfile").fails(Infrastructure, "DiskFull", "space"),
+            row(&place, "disk-full", &full.url, &big).fails(Infrastructure, "DiskFull", "space"),
             of("missing-stage", "stages/Dockerfile").image(&json!({"dockerfile": {"target": "two"}})).fails(
                 User,
                 "BuildFailed",

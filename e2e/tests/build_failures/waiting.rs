@@ -64,6 +64,7 @@ async fn pods_that_cannot_start_say_why() {
                 "no-service",
                 &json!({"services": [{"name": "db", "image": python, "command": ["false"], "port": 5432}]}),
             )
+            .with(&json!({"timeout": "2m"}))
             .fails(Infrastructure, "ContainerFailedToStart", "service-db"),
             checked("no-image-name", &json!({"image": "Not A Name"})).fails(User, "PodImageInvalid", "Not A Name"),
         ];
