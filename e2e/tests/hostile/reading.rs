@@ -168,7 +168,7 @@ async fn closes_the_metadata_address(place: &Place) {
     let chart = root().join("charts/switchyard").display().to_string();
     let only = format!("networkPolicy.namespaces={{{}}}", place.namespace);
     let mut helm = place.ground.helm(&["template", "switchyard", &chart, "--set", &only]);
-    helm.args(["--show-only", "templates/networkpolicy.yaml"]);
+    helm.args(["--show-only", "templates/networkpolicy.yaml", "--kube-version", "1.34.0"]);
     place.apply_all(&run_program(&mut helm).await.unwrap()).await.unwrap();
     let path = format!("/apis/networking.k8s.io/v1/namespaces/{}/networkpolicies", place.namespace);
     let policy = place.get(&path).await.unwrap()["items"][0]["spec"].take();
