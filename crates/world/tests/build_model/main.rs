@@ -15,9 +15,9 @@
 //! [`properties`]: safety in every state, and from every state fair rounds settle, with pods that pass, that are evicted
 //! for ever, and that hang. What has to be reached for this to mean anything is a property too. In which form:
 //!
-//! - A leader sees its own writes before it decides again ([`rules::Rules::waits`]), which the driver's barrier does.
-//!   Before a further attempt, the Jobs of those before it are read live; and where a Job ended whose pod no cache has,
-//!   the pods are. All else may lag.
+//! - The model assumes less than the operator does: the wait for one's own writes is left out. Two things are read live:
+//!   before a further attempt, the Jobs of those before it; and where a Job ended whose pod no cache has, the pods. All
+//!   else may lag.
 //! - A Job cannot be created on condition of its Build. So a write that was under way when its operator died, or a
 //!   deposed leader's, may make a Job of a Build that has ended or was cancelled: it is stopped, and that is what
 //!   settling asks for. The leader itself makes none.

@@ -210,14 +210,7 @@ impl Protocol {
 
     fn next(&self, n: &mut State, i: usize) {
         let list = self.lists.get(n.leaders[i].plan);
-        let before = n.truth;
         let landed = self.land(n, list[0], if i == 0 { From::Leader } else { From::Deposed });
         n.leaders[i].plan = if landed { self.lists.id(&list[1..].to_vec()) } else { 0 };
-        if self.rules.waits {
-            // What it wrote it sees before it decides again.
-            for part in Part::ALL.into_iter().filter(|p| p.differs(before, n.truth)) {
-                part.copy(n.truth, &mut n.leaders[i].view);
-            }
-        }
     }
 }

@@ -38,13 +38,11 @@ pub struct Rules {
     pub reads_pods: bool,
     /// Before a further attempt the Jobs of those before it are read live.
     pub looks: bool,
-    /// A leader decides again only once it sees what it wrote.
-    pub waits: bool,
     /// A veto ends the round. Not for mutants: they are to show what the rule itself is for.
     pub heeds_permit: bool,
 }
 
-pub const SOUND: Rules = Rules { plan, land, reads_pods: true, looks: true, waits: true, heeds_permit: true };
+pub const SOUND: Rules = Rules { plan, land, reads_pods: true, looks: true, heeds_permit: true };
 
 pub fn report(seen: &Observed, decision: &Decision<Build>) -> Option<Write> {
     let memory = decision.status.memory.clone();
