@@ -132,7 +132,8 @@ fn sources(folder: &std::path::Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// What a page names that is not there: `room::file::test`, `room::file::CONSTANT`, and `permit: what a veto says`.
+/// What a page names that is not there: `room::file::test`, `room::file::CONSTANT`, either with a folder before the file
+/// where a room has two of that name, and `permit: what a veto says`.
 fn unfounded(page: &str) -> Vec<String> {
     let mut files = vec![];
     for folder in ["crates", "e2e", "xtask"] {
@@ -140,18 +141,24 @@ fn unfounded(page: &str) -> Vec<String> {
     }
     let files: Vec<(PathBuf, String)> =
         files.into_iter().map(|path| (path.clone(), fs::read_to_string(path).unwrap())).collect();
-    let has = |room: &str, file: &str, text: &str| {
+    let has = |room: &str, below: &[&str], file: &str, text: &str| {
         let folder = repository().join(if room == "e2e" { "e2e".into() } else { format!("crates/{room}") });
-        let here = |path: &PathBuf| path.starts_with(&folder) && path.file_stem().is_some_and(|s| s == file);
+        let here = |path: &PathBuf| {
+            path.starts_with(&folder)
+                && path.file_stem().is_some_and(|s| s == file)
+                && below.iter().all(|part| path.iter().any(|p| p == *part))
+        };
         files.iter().any(|(path, source)| here(path) && source.contains(text))
     };
     let founded = |code: &str| {
         if let Some(veto) = code.strip_prefix("permit: ") {
-            return has("decide", "permit", &format!("\"{veto}\""));
+            return has("decide", &[], "permit", &format!("\"{veto}\""));
         }
         match code.split("::").collect::<Vec<_>>()[..] {
-            [room, file, name] if name.starts_with(char::is_uppercase) => has(room, file, &format!("const {name}: ")),
-            [room, file, name] => has(room, file, &format!("fn {name}(")),
+            [room, ref below @ .., file, name] if below.len() < 2 => {
+                let constant = name.starts_with(char::is_uppercase);
+                has(room, below, file, &if constant { format!("const {name}: ") } else { format!("fn {name}(") })
+            }
             _ => true,
         }
     };
@@ -203,7 +210,14 @@ fn every_reason_has_its_class_on_the_page() {
 #[test]
 fn a_test_that_does_not_exist_is_found() {
     let page = "`world::switching::no_drain`, `world::switching::no_such`, `permit: a selector that is not ours`, `permit: ours`, \
-                `world::properties::SERVES`, `world::properties::NONE`, `e2e::switch::gone`, `paused`";
-    let wrong = ["world::switching::no_such", "permit: ours", "world::properties::NONE", "e2e::switch::gone"];
+                `world::properties::SERVES`, `world::properties::NONE`, `e2e::switch::gone`, `paused`, \
+                `world::build_model::properties::ALONE`, `world::rollout_model::properties::ALONE`";
+    let wrong = [
+        "world::switching::no_such",
+        "permit: ours",
+        "world::properties::NONE",
+        "e2e::switch::gone",
+        "world::rollout_model::properties::ALONE",
+    ];
     assert_eq!(unfounded(page), wrong);
 }

@@ -127,7 +127,8 @@ build_images() {
 import_image() {
     local name=$1 image
     image=$(local_image "$name")
-    [[ -z $(ctr_cluster image ls -q "name==$image") ]] || return 0
+    # Known, and with all its layers.
+    [[ -z $(ctr_cluster image check -q "name==$image") ]] || return 0
     step "importing image $name"
     tar -C "$(layout_of "$name")" -c . |
         ctr_cluster image import --base-name "${image%:*}" - >/dev/null ||

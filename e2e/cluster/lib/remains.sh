@@ -56,6 +56,35 @@ clear_remains() {
     rm -rf --one-file-system "$RUN" "$PIDS"
 }
 
+# What was given up and is not deleted yet.
+GIVEN_UP=$STATE.gone
+
+# give_up PATH...: deletes it in two steps, each of which may be cut off: it is never
+# found half deleted where it was.
+give_up() {
+    local path
+    mkdir -p "$GIVEN_UP"
+    for path; do
+        [[ ! -e $path ]] || mv -T "$path" "$(mktemp -d "$GIVEN_UP/XXXXXX")/given-up"
+    done
+    rm -rf --one-file-system "$GIVEN_UP"
+}
+
+# forget_state: all of $STATE but the logs.
+forget_state() {
+    local logs
+    give_up
+    if [[ -d $STATE ]]; then
+        mkdir -p "$GIVEN_UP"
+        logs=$(mktemp -d "$GIVEN_UP/XXXXXX")
+        find "$STATE" -mindepth 1 -maxdepth 1 \( -name log -o -name 'audit*.log' \) -exec mv -t "$logs" {} +
+        mv -T "$STATE" "$GIVEN_UP/state"
+        mkdir "$STATE"
+        find "$logs" -mindepth 1 -maxdepth 1 -exec mv -t "$STATE" {} +
+    fi
+    give_up
+}
+
 # what_remains: one line for each thing of ours on the machine.
 what_remains() {
     our_processes | sed 's/^/process /'
