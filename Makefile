@@ -14,7 +14,7 @@ help: ## List what can be made
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo "Settings: with SWITCHYARD_CONTEXT and SWITCHYARD_REGISTRY the demo runs on a cluster of yours, and says what else it"
 	@echo "needs. BENCH=build or BENCH=cutover runs one bench; BENCH=\"cutover --switches 10\" a short one, which publishes nothing."
-	@echo "SWITCHYARD_SAMPLE=all kills the operator at every write of the whole path in test-e2e, which takes an hour."
+	@echo "SHARD=1/3 runs every third suite of test-all, SUITES=\"kills trivy\" these."
 
 toolchain: ## Check that Rust and Go are there in the versions this needs
 	@e2e/run/toolchain
@@ -37,8 +37,8 @@ test-unit: toolchain ## Unit, golden and model tests: no cluster
 test-e2e: toolchain ## The end-to-end tests, on the test cluster
 	@e2e/run/test e2e
 
-test-all: toolchain ## `test`, the larger model runs, the cluster's own checks and crash drill, a real Prometheus and Trivy, examples/streamlit
-	@e2e/run/test lint unit model cluster e2e prometheus trivy streamlit
+test-all: toolchain ## `test`, every kill, larger models, the cluster's crash drill, real Prometheus and Trivy, examples/streamlit; goes on where it was
+	@e2e/run/all $(SUITES)
 
 model: toolchain ## Explore the model of a Rollout further than the unit tests do
 	@e2e/run/test model

@@ -45,7 +45,7 @@ end_cluster_start() {
     [[ -z ${CLUSTER_PID:-} ]] || kill -- "-$CLUSTER_PID" 2>/dev/null || true
 }
 
-# wait_for_cluster: until it is up, telling what it does.
+# wait_for_cluster: until it is up, telling what it does. Says so and fails if it does not start.
 wait_for_cluster() {
     local said='' now
     [[ -n ${CLUSTER_PID:-} ]] || begin_cluster
@@ -55,9 +55,12 @@ wait_for_cluster() {
         said=$now
         sleep 1
     done
-    wait "$CLUSTER_PID" || {
-        tail -n 20 "$RESULTS/cluster.log" >&2
-        fail "the cluster did not start"
-    }
+    local status=0
+    wait "$CLUSTER_PID" || status=$?
     CLUSTER_PID=
+    ((status == 0)) || {
+        tail -n 20 "$RESULTS/cluster.log" >&2
+        step "error: the cluster did not start"
+        return 1
+    }
 }

@@ -1,4 +1,7 @@
 //! The operator is killed before and after each of its writes. Nothing but time is lost.
+//!
+//! Unless SWITCHYARD_SAMPLE=all asks for every one of them, which takes an hour, a Rollout's writes get one of the two kills
+//! each, and of the whole path a few get one: which, says SWITCHYARD_SEED.
 
 use std::{
     panic::{AssertUnwindSafe, resume_unwind},
@@ -27,7 +30,7 @@ use tokio::{sync::Mutex, time::Instant};
 const AT_ONCE: usize = 6;
 /// The same on every run, so that a failure can be seen again; another may be given by SWITCHYARD_SEED.
 const SEED: u64 = 7;
-/// Of the whole path, which takes a minute, that many faults; SWITCHYARD_SAMPLE says otherwise (`all` takes an hour).
+/// Of the whole path, which takes a minute, that many faults; SWITCHYARD_SAMPLE may say another number.
 const SAMPLE: usize = 6;
 /// The operator has come to rest when it has written nothing for this long.
 const REST: Duration = Duration::from_secs(3);
@@ -182,6 +185,20 @@ async fn sweep(
     assert!(reached * 10 >= all * 8, "most faults were not reached: this says little");
 }
 
+fn setting(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+fn all_are_wanted() -> bool {
+    setting("SWITCHYARD_SAMPLE").as_deref() == Some("all")
+}
+
+fn random() -> fastrand::Rng {
+    let seed = setting("SWITCHYARD_SEED").and_then(|s| s.parse().ok()).unwrap_or(SEED);
+    println!("the sample has seed {seed}");
+    fastrand::Rng::with_seed(seed)
+}
+
 /// A Job that was created twice, for whatever reason.
 fn twice(ending: &Ending) -> Vec<String> {
     let mut jobs = ending.jobs_created.clone();
@@ -200,7 +217,12 @@ async fn a_rollout_survives_a_kill_at_each_of_its_writes() {
         let again = run(Plan::NEVER, "kill", deploy_and_update).await;
         let noise = state::differences(&clean.state, &again.state);
         assert!(noise.is_empty(), "two runs without a fault end differently:\n{}", noise.join("\n"));
-        let plans = (1..=clean.writes.len()).flat_map(|n| KILLS.map(|kill| Plan::at(kill, n))).collect();
+        let mut random = random();
+        let plans = (1..=clean.writes.len()).flat_map(|n| {
+            let kills = if all_are_wanted() { KILLS.to_vec() } else { random.choice(KILLS).into_iter().collect() };
+            kills.into_iter().map(move |kill| Plan::at(kill, n))
+        });
+        let plans = plans.collect();
         sweep("kill", plans, AT_ONCE, deploy_and_update, |ending| state::differences(&clean.state, &ending.state))
             .await;
     })
@@ -215,14 +237,9 @@ async fn the_whole_path_survives_kills_at_some_of_its_writes() {
         let clean = run(Plan::NEVER, "kill-path", push_to_live).await;
         println!("without a fault, {} s:\n{}", clean.took.as_secs(), lines(&clean.writes));
         assert_eq!(clean.jobs_created.len(), 4, "a check and an image, twice: {:?}", clean.jobs_created);
-        let setting = |name: &str| std::env::var(name).ok();
-        let seed = setting("SWITCHYARD_SEED").and_then(|s| s.parse().ok()).unwrap_or(SEED);
-        let sample = match setting("SWITCHYARD_SAMPLE").as_deref() {
-            Some("all") => usize::MAX,
-            other => other.and_then(|s| s.parse().ok()).unwrap_or(SAMPLE),
-        };
-        println!("the sample has seed {seed}");
-        let mut random = fastrand::Rng::with_seed(seed);
+        let number = setting("SWITCHYARD_SAMPLE").and_then(|s| s.parse().ok()).unwrap_or(SAMPLE);
+        let sample = if all_are_wanted() { usize::MAX } else { number };
+        let mut random = random();
         let mut all: Vec<Plan> = (1..=clean.writes.len()).flat_map(|n| KILLS.map(|kill| Plan::at(kill, n))).collect();
         random.shuffle(&mut all);
         all.truncate(sample);
