@@ -76,15 +76,19 @@ build_part() {
         rm -rf "$BINARIES/$part".draft.*
         draft=$(mktemp -d "$BINARIES/$part.draft.XXXXXX")
         log=$draft/log
-        compile "$part" "$draft" >"$log" 2>&1 || {
-            show_end_of "$log"
-            fail "could not build $part"
-        }
+        try_thrice "build $part" compile_anew "$part" "$draft" "$log"
         rm "$log"
         chmod 755 "$draft"
         mv -T "$draft" "$directory"
     fi
     exec {lock}>&-
+}
+
+compile_anew() {
+    (compile "$1" "$2") >"$3" 2>&1 || {
+        show_end_of "$3"
+        return 1
+    }
 }
 
 # compile PART DIRECTORY: a part with one program gives it the part's own name.

@@ -18,6 +18,7 @@ MMDEBSTRAP=(
     --dpkgopt='path-exclude=/usr/share/info/*'
     --dpkgopt='path-exclude=/usr/share/locale/*'
     --dpkgopt='path-exclude=/usr/share/lintian/*'
+    --aptopt='Acquire::Retries "5"'
 )
 
 load_recipe() {
@@ -68,18 +69,25 @@ build_image() {
         step "making image $name"
         find "$CACHE/images" -maxdepth 1 -name "$name.draft.*" -exec rm -rf --one-file-system {} +
         draft=$(mktemp -d "$CACHE/images/$name.draft.XXXXXX")
-        make_layout "$name" "$draft" "${layout##*-}" >"$draft/log" 2>&1 || {
-            show_end_of "$draft/log"
-            fail "could not make image $name"
-        }
+        try_thrice "make image $name" make_anew "$name" "$draft" "${layout##*-}"
         mv -T "$draft/layout" "$layout"
         rm -rf --one-file-system "$draft"
     fi
     exec {lock}>&-
 }
 
-make_layout() (
-    set -euo pipefail
+# make_anew NAME DRAFT TAG: in a shell of its own, since in one whose end is asked for no command's failure would end it, and
+# an image without what could not be installed would be kept.
+make_anew() {
+    local name=$1 draft=$2 tag=$3
+    find "$draft" -mindepth 1 -maxdepth 1 -exec rm -rf --one-file-system {} +
+    bash -euo pipefail -c 'source "$0"; make_layout "$@"' "$LIBRARY/all.sh" "$name" "$draft" "$tag" >"$draft/log" 2>&1 || {
+        show_end_of "$draft/log"
+        return 1
+    }
+}
+
+make_layout() {
     local name=$1 draft=$2 tag=$3 root=$2/root
     load_recipe "$name"
     if declare -F lay_out >/dev/null; then
@@ -101,7 +109,7 @@ make_layout() (
     umoci config --image "$draft/layout:$tag" --clear=config.cmd "${config[@]}"
     umoci gc --layout "$draft/layout"
     rm "$draft/layer.tar"
-)
+}
 
 # install_debian ROOT PACKAGE...: all recipes share one cache of downloads.
 install_debian() {

@@ -30,3 +30,17 @@ wait_until() {
         sleep 0.2
     done
 }
+
+# try_thrice WHAT COMMAND...: what needs a network may fail for a moment's reason. What came down before is kept.
+try_thrice() {
+    local what=$1 try
+    shift
+    for try in 1 2 3; do
+        ! "$@" || return 0
+        ((try == 3)) || {
+            step "could not $what, trying again in $((try * 10)) s"
+            sleep $((try * 10))
+        }
+    done
+    fail "could not $what"
+}
