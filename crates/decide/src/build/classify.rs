@@ -24,6 +24,8 @@ const TRIVY: [&str; 2] = ["scan", "sbom"];
 const SERVICE: &str = "service-";
 /// Last lines of a log that are kept, in characters.
 const LOG: usize = 2000;
+/// What became of a pod of which the cluster says by whom.
+const TAKEN: &str = "the pod was taken away";
 /// From here on an exit code may be a signal's.
 const SIGNAL: i32 = 128;
 
@@ -45,8 +47,8 @@ pub fn stuck(step: &Step, problem: &Problem) -> Failure {
     failure(&step.to_string(), &problem.reason, mask(&problem.message), None)
 }
 
-/// Why this Job failed. `gate`: it is a check by a SonarQube server.
-pub fn classify(step: &Step, job: &Job, gate: bool) -> Failure {
+/// Why this Job failed. `noted`: why its pod was taken away that is gone now. `gate`: it is a check by a SonarQube server.
+pub fn classify(step: &Step, job: &Job, noted: Option<&str>, gate: bool) -> Failure {
     let ended = job.containers.iter().filter_map(|c| c.ended.as_ref().map(|e| (c, e)));
     // A service beside a check is ended with it, by a signal.
     let first = ended.clone().find(|(c, e)| e.exit_code != 0 && !c.name.starts_with(SERVICE));
@@ -55,8 +57,13 @@ pub fn classify(step: &Step, job: &Job, gate: bool) -> Failure {
         return failure(&step.to_string(), TIMEOUT, "the Job ran longer than the Build's timeout", None);
     }
     let Some((container, end)) = first else {
-        let words = job.lost.clone().or_else(|| job.failed.clone()).unwrap_or_default();
-        return taken(&step.to_string(), "the pod ended before its containers did", &words);
+        return match job.lost.as_deref().or(noted) {
+            Some(lost) => taken(&step.to_string(), TAKEN, lost),
+            None => {
+                let words = job.failed.as_deref().unwrap_or_default();
+                taken(&step.to_string(), "the pod ended before its containers did", words)
+            }
+        };
     };
     let place = format!("{step}: {}", container.name);
     if end.reason == "OOMKilled" {
@@ -66,7 +73,7 @@ pub fn classify(step: &Step, job: &Job, gate: bool) -> Failure {
     // Asked to end, a program of the user's may end with any code. One of ours says how it ended.
     let ours = WORKER.contains(&container.name.as_str());
     if let (Some(lost), true) = (&job.lost, !ours || end.exit_code > SIGNAL) {
-        return taken(&place, "the pod was taken away", lost);
+        return taken(&place, TAKEN, lost);
     }
     if ours {
         return reported(&place, &end.message);

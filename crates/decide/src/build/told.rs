@@ -14,7 +14,7 @@ use super::{
         POD_IMAGE_INVALID, STEP_FAILED,
     },
 };
-use crate::Refusal;
+use crate::{Refusal, words};
 
 /// Before the second attempt; twice as long before each further one.
 const BACK_OFF: Duration = Duration::from_secs(10);
@@ -49,15 +49,22 @@ pub fn look(seen: &Observed, memory: &mut Memory, step: &Step, job: &Job) {
     }
 }
 
-/// When it began and ended, and in which pod: each noted once.
+/// When it began and ended, in which pod, and why that was taken away: a pod may be gone before its Job has failed.
 fn run(memory: &mut Memory, step: &Step, job: &Job, now: Timestamp) {
-    if !job.has_begun() {
+    if !job.has_begun() && job.lost.is_none() {
         return;
     }
     let run = memory.runs.entry(step.to_string()).or_default();
+    if job.pod.is_some() {
+        run.lost = job.lost.as_ref().map(|words| words::capped(words, 1024));
+    }
+    if !job.has_begun() {
+        return;
+    }
     if run.pod != job.pod || run.started.is_none() {
         let started = job.containers.iter().filter_map(|c| c.started).min();
-        *run = Run { started: Some(started.unwrap_or(now)), finished: None, pod: job.pod.clone() };
+        let lost = run.lost.take();
+        *run = Run { started: Some(started.unwrap_or(now)), finished: None, pod: job.pod.clone(), lost };
     }
     if job.has_ended() && job.pod_ended && run.finished.is_none() {
         run.finished = Some(job.containers.iter().filter_map(|c| c.finished).max().unwrap_or(now));
@@ -75,7 +82,8 @@ fn gone_wrong(seen: &Observed, memory: &mut Memory, step: &Step, job: &Job) {
     }
     let gate = |name: &String| seen.order.checks.iter().any(|c| c.name == *name && c.gate);
     let gate = matches!(step, Step::Check(name) if gate(name));
-    failed(seen, memory, step, classify(step, job, gate));
+    let noted = memory.runs.get(&step.to_string()).and_then(|run| run.lost.as_deref()).filter(|_| job.pod.is_none());
+    failed(seen, memory, step, classify(step, job, noted, gate));
 }
 
 fn scan_status(image: &str, findings: &Findings) -> ScanStatus {
@@ -107,6 +115,9 @@ fn failed(seen: &Observed, memory: &mut Memory, step: &Step, failure: Failure) {
         after: Some(format!("{}: {}", failure.reason, failure.message)),
     };
     memory.attempts.insert(step.to_string(), attempt);
+    if let Some(run) = memory.runs.get_mut(&step.to_string()) {
+        run.lost = None; // it was that attempt's
+    }
 }
 
 /// It ended without the report that counts.

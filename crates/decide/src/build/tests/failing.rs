@@ -349,3 +349,22 @@ fn a_job_that_the_api_server_will_never_take_ends_the_build() {
         assert_eq!(names(&seen.settle()), ["Run check/unit 1"]);
     }
 }
+
+#[test]
+fn why_a_pod_was_taken_away_is_known_after_it_is_gone() {
+    let words = "EvictionByEvictionAPI, Eviction API: evicting";
+    let mut seen = build().retries(1).started().with(unit(), 1, job().running("check").lost(words));
+    seen.settle();
+    let gone = || Job { pod: None, ..job().failed_as("BackoffLimitExceeded: Job has reached the specified limit") };
+    let told = |seen: &mut Observed| seen.settle().status.steps[0].message.clone().unwrap_or_default();
+    let mut stayed = seen.clone().with(unit(), 1, job().running("check"));
+    stayed.settle();
+    assert!(told(&mut stayed.with(unit(), 1, gone())).contains("BackoffLimitExceeded"), "it was not evicted after all");
+
+    let mut seen = seen.with(unit(), 1, gone());
+    assert_eq!(told(&mut seen), format!("tried again after PodLost: the pod was taken away: {words}"));
+    let failed = seen.with(unit(), 2, gone()).settle();
+    assert_eq!(failure(&failed), ("check/unit", POD_LOST, Class::Infrastructure));
+    let message = failed.status.failure.unwrap().message;
+    assert!(message.contains("BackoffLimitExceeded") && !message.contains("Eviction"), "another pod: {message}");
+}

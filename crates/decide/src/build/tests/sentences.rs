@@ -40,7 +40,7 @@ fn what_is_waited_for_is_told_between_attempts_and_containers() {
     let mut seen = build().started().with(unit(), 1, lost);
     let decision = seen.settle();
     assert_eq!(decision.status.waiting_for, ["attempt 2 of check/unit, after a pause"]);
-    assert!(decision.status.steps[0].message.as_ref().unwrap().starts_with("tried again after PodLost: the pod ended"));
+    assert!(decision.status.steps[0].message.as_ref().unwrap().starts_with("tried again after PodLost: the pod was"));
     let mut seen = build().started().with(unit(), 1, job().ended("clone", 0, ""));
     assert_eq!(seen.settle().status.waiting_for, ["check/unit: the next container"]);
     let mut seen = build().started().with(unit(), 1, job());
