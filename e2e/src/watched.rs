@@ -29,6 +29,8 @@ pub struct Watched {
 struct Seen {
     /// By Build: when it was first seen, and since then each reason of its Ready condition.
     builds: BTreeMap<String, (Instant, Vec<(Duration, String)>)>,
+    /// The wall clock's time of that.
+    since: BTreeMap<String, jiff::Timestamp>,
     /// By Build, the names of its Jobs.
     jobs: BTreeMap<String, BTreeSet<String>>,
 }
@@ -48,6 +50,12 @@ impl Watched {
         seen.builds.get(build)?.1.iter().find(|(_, said)| said == reason).map(|(after, _)| *after)
     }
 
+    /// When, by this machine's clock.
+    pub fn said_at(&self, build: &str, reason: &str) -> Option<jiff::Timestamp> {
+        let after = self.said(build, reason)?;
+        Some(*self.seen.lock().unwrap().since.get(build)? + after)
+    }
+
     /// All reasons in order.
     pub fn reasons(&self, build: &str) -> Vec<String> {
         let seen = self.seen.lock().unwrap();
@@ -61,6 +69,7 @@ impl Watched {
 
 impl Seen {
     fn build(&mut self, build: &Build) {
+        self.since.entry(build.name_any()).or_insert_with(jiff::Timestamp::now);
         let (since, said) = self.builds.entry(build.name_any()).or_insert_with(|| (Instant::now(), vec![]));
         let conditions = build.status.iter().flat_map(|s| &s.conditions);
         for ready in conditions.filter(|c| c.kind == READY) {

@@ -2,10 +2,14 @@
 
 use std::time::Duration;
 
+use k8s_openapi::api::core::v1::Event;
 use serde_json::{Value, json};
-use switchyard_api::build::Class::{Infrastructure, Timeout, User};
+use switchyard_api::{
+    Build,
+    build::Class::{Infrastructure, Timeout, User},
+};
 use switchyard_e2e::{
-    place::in_a_namespace,
+    place::{Place, in_a_namespace},
     rows::{row, run},
     watched::Watched,
 };
@@ -17,6 +21,18 @@ const AT_ONCE: Duration = Duration::from_secs(10);
 /// Of a Build that waits for what never comes. It must have said why before half of it is over: the tests of a file share
 /// two processors with the rest of the cluster, so what is asserted is laxer than what is told.
 const TIMEOUT: &str = "40s";
+
+/// How long after the kubelet first failed to pull an image of this Build it said so. Events are dated by the second.
+async fn told_after_a_failed_pull(place: &Place, watched: &Watched, build: &str) -> Duration {
+    let of = |event: &Event| {
+        let pod = event.involved_object.name.as_ref().is_some_and(|name| name.starts_with(&format!("{build}-")));
+        pod && event.message.as_ref().is_some_and(|message| message.starts_with("Failed to pull image"))
+    };
+    let events = place.list::<Event>("").await;
+    let failed = events.iter().filter(|e| of(e)).filter_map(|e| e.first_timestamp.as_ref()).map(|t| t.0).min().unwrap();
+    let told = watched.said_at(build, "ImagePullFailed").unwrap();
+    told.duration_since(failed).try_into().unwrap_or_default()
+}
 
 fn tell(watched: &Watched, waits: &[(&str, &str)]) {
     for (build, reason) in waits {
@@ -87,6 +103,11 @@ async fn pods_that_cannot_start_say_why() {
             let last = async || watched.said("no-such-image", "ImagePullFailed");
             place.until("the last one has said why", 150, last).await;
             tell(watched, &waits);
+            let after = told_after_a_failed_pull(&place, watched, "no-such-image").await;
+            println!("no-such-image: told {after:.1?} after the first try that failed");
+            assert!(after <= AT_ONCE, "an image that cannot be pulled is told {after:.1?} after the first try");
+            let words = place.find::<Build>("no-such-image").await.and_then(|b| b.status).map(|s| s.waiting_for);
+            assert!(words.iter().flatten().any(|w| w.contains("not found")), "the registry's words: {words:?}");
         })
         .await;
     })

@@ -21,7 +21,7 @@ const WORKER: [&str; 8] = ["clone", "fetch", "save", "quality", "login", "pull",
 /// Containers that run Trivy.
 const TRIVY: [&str; 2] = ["scan", "sbom"];
 /// What the containers beside a check are called.
-const SERVICE: &str = "service-";
+pub const SERVICE: &str = "service-";
 /// Last lines of a log that are kept, in characters.
 const LOG: usize = 2000;
 /// What became of a pod of which the cluster says by whom.

@@ -103,7 +103,7 @@ impl Kind for Build {
 const ASK_AGAIN: Duration = Duration::from_secs(3);
 /// How often the cluster is asked why a pod does not start.
 const WHY_AGAIN: Duration = Duration::from_secs(5);
-/// A pod that is slower than this to start anything is asked about.
+/// A pod that is slower than this to start its next container is asked about.
 const SLOW: Duration = Duration::from_secs(3);
 
 fn questions(stage: &Stage, seen: &Observed, memory: &Memory) -> BTreeMap<Question, Cadence> {
@@ -113,11 +113,13 @@ fn questions(stage: &Stage, seen: &Observed, memory: &Memory) -> BTreeMap<Questi
     let unserved = memory.pushed.values().filter(|p| !memory.served.contains(&p.name));
     let serves = unserved.map(|pushed| (seen.serves(pushed), Cadence::Until(ASK_AGAIN)));
     let stuck = seen.order.steps().filter_map(|s| seen.job(memory, &s)).filter(|j| silent(j));
-    let late = stuck.filter(|j| j.created.plus(SLOW) <= seen.now);
+    let late = stuck.filter(|j| j.still_since().plus(SLOW) <= seen.now);
     serves.chain(late.map(|job| (Observed::why(job), Cadence::Every(WHY_AGAIN)))).collect()
 }
 
-/// Nothing of the Job ran, and its pod does not say why.
+/// Nothing of the Job runs, and its pod does not say why. (The kubelet writes into the status of a pod why a container
+/// did not start when it next looks at the pod: where another container ran before, only ten seconds later or more.
+/// Its Events are there at once.)
 fn silent(job: &Job) -> bool {
-    !job.has_ended() && !job.has_begun() && job.problem.is_none() && job.conflict.is_none()
+    job.is_starting() && job.problem.is_none() && job.conflict.is_none()
 }

@@ -8,7 +8,7 @@ use switchyard_api::{
     build::{BuildSpec, BuiltImage, Failure, Memory, ScanStatus},
 };
 
-use super::{Action, Question};
+use super::{Action, Question, classify::SERVICE};
 use crate::{Answer, Measured, Mistake, Refusal, Version, pairs};
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -196,6 +196,17 @@ impl Job {
     pub fn has_begun(&self) -> bool {
         self.containers.iter().any(|c| c.running || c.ended.is_some())
     }
+    /// Nothing of it runs but what a check talks to, and something is still to start.
+    pub fn is_starting(&self) -> bool {
+        let mut steps = self.containers.iter().filter(|c| !c.name.starts_with(SERVICE));
+        let mut all = steps.clone();
+        !self.has_ended() && !steps.any(|c| c.running) && (self.containers.is_empty() || all.any(|c| c.ended.is_none()))
+    }
+    /// Since when nothing more of it started or ended: of what ran, by the kubelet's clock.
+    pub fn still_since(&self) -> Timestamp {
+        let times = self.containers.iter().flat_map(|c| [c.started, c.finished]).flatten();
+        times.fold(self.created, Ord::max)
+    }
 }
 
 /// Why a pod does not start: one of the reasons in [`super::REASONS`], and the cluster's words.
@@ -203,6 +214,9 @@ impl Job {
 pub struct Problem {
     pub reason: String,
     pub message: String,
+    /// The cluster tries again by itself: it is told, and nothing follows from it yet.
+    #[serde(default)]
+    pub may_pass: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -271,7 +285,7 @@ impl Observed {
         if job.has_ended() {
             return None;
         }
-        job.problem.as_ref().or_else(|| match self.answers.get(&Self::why(job)).filter(|_| !job.has_begun()) {
+        job.problem.as_ref().or_else(|| match self.answers.get(&Self::why(job)).filter(|_| job.is_starting()) {
             Some(Answer::Known { value: Measured::Problem(problem), .. }) => problem.as_ref(),
             Some(Answer::Known { .. } | Answer::Unreachable { .. }) | None => None,
         })

@@ -60,7 +60,7 @@ pub const IGNORE_FILE_INVALID: &str = "IgnoreFileInvalid";
 pub const IMAGE_NOT_FOUND: &str = "ImageNotFound";
 pub const POD_LOST: &str = "PodLost";
 pub const STEP_FAILED: &str = "StepFailed";
-/// The kubelet's `ImagePullBackOff`: the attempt failed. (`ErrImagePull` is a try that may go well yet.)
+/// Told as soon as one try failed (`ErrImagePull`), since the next may go well; with `ImagePullBackOff` the attempt failed.
 pub const IMAGE_PULL_FAILED: &str = "ImagePullFailed";
 /// `CrashLoopBackOff`, `CreateContainerError`, `RunContainerError`: the attempt failed.
 pub const CONTAINER_FAILED_TO_START: &str = "ContainerFailedToStart";

@@ -55,6 +55,6 @@ pub fn deadline(stage: &Stage, seen: &Observed, memory: &Memory) -> Option<Times
     let timeout = memory.started.map(|t| t.plus(seen.order.timeout));
     let pauses = memory.attempts.values().filter_map(|a| a.not_before);
     let jobs = seen.order.steps().filter_map(|s| seen.job(memory, &s)).filter(|j| silent(j));
-    let slow = jobs.map(|j| j.created.plus(SLOW));
+    let slow = jobs.map(|j| j.still_since().plus(SLOW));
     pauses.chain(slow).filter(|t| *t > seen.now).chain(timeout).min()
 }

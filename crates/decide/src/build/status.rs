@@ -2,7 +2,7 @@
 
 use switchyard_api::{
     Duration,
-    build::{BuildStatus, Memory, Phase, StepState, StepStatus},
+    build::{Attempt, BuildStatus, Memory, Phase, StepState, StepStatus},
     condition::{self, Condition, State, reason},
 };
 
@@ -85,7 +85,7 @@ pub fn open(seen: &Observed, memory: &Memory) -> Vec<Step> {
 pub fn problem(seen: &Observed, memory: &Memory, step: &Step) -> Option<Problem> {
     let refused = || match &seen.refused {
         Some((Action::Run { step: of, .. }, Refusal::Denied(why))) if of == step && why.contains("exceeded quota") => {
-            Some(Problem { reason: reasons::QUOTA_EXCEEDED.to_owned(), message: why.clone() })
+            Some(Problem { reason: reasons::QUOTA_EXCEEDED.to_owned(), message: why.clone(), may_pass: false })
         }
         Some(_) | None => None,
     };
@@ -177,16 +177,31 @@ fn wait(step: &Step, seen: &Observed, memory: &Memory) -> String {
             None => format!("the pod of {step} to start"),
         },
         (None, None) => match attempt {
-            Some(a) if seen.lingers(memory, step) => format!("the Job of {step} before attempt {} to end", a.number),
-            Some(a) => format!("attempt {} of {step}, after a pause", a.number),
+            Some(a) if seen.lingers(memory, step) => {
+                format!("the Job of {step} before attempt {} to end{}", a.number, because(a))
+            }
+            Some(a) => format!("attempt {} of {step}, after a pause{}", a.number, because(a)),
             None => format!("a Job for {step}"),
         },
     }
 }
 
+fn because(attempt: &Attempt) -> String {
+    attempt.after.as_ref().map(|after| format!(": {after}")).unwrap_or_default()
+}
+
+/// The reason that a step has for waiting: what keeps it from starting, or what the attempt before failed of.
+fn reason_to_wait(seen: &Observed, memory: &Memory, step: &Step) -> Option<String> {
+    let before = || {
+        let attempt = memory.attempts.get(&step.to_string()).filter(|_| seen.job(memory, step).is_none())?;
+        attempt.after.as_ref()?.split_once(": ").map(|(reason, _)| reason.to_owned())
+    };
+    problem(seen, memory, step).map(|p| p.reason).or_else(before)
+}
+
 fn conditions(stage: &Stage, seen: &Observed, memory: &Memory) -> Vec<Condition> {
     let told = || waiting(seen, memory).join("; ");
-    let stuck = open(seen, memory).iter().find_map(|s| problem(seen, memory, s)).map(|p| p.reason);
+    let stuck = open(seen, memory).iter().find_map(|s| reason_to_wait(seen, memory, s));
     let going = |reason: &str| (State::False, true, stuck.clone().unwrap_or_else(|| reason.to_owned()), told());
     let (ready, moving, reason, message) = match (stage, &memory.failure) {
         (Stage::Succeeded, _) => {

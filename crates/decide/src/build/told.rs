@@ -21,7 +21,8 @@ const BACK_OFF: Duration = Duration::from_secs(10);
 
 /// A problem that waiting does not mend.
 fn is_verdict(problem: &Problem) -> bool {
-    [IMAGE_PULL_FAILED, CONTAINER_FAILED_TO_START, POD_IMAGE_INVALID, POD_FORBIDDEN].contains(&problem.reason.as_str())
+    let verdicts = [IMAGE_PULL_FAILED, CONTAINER_FAILED_TO_START, POD_IMAGE_INVALID, POD_FORBIDDEN];
+    !problem.may_pass && verdicts.contains(&problem.reason.as_str())
 }
 
 /// What the Job of a step's attempt tells now.

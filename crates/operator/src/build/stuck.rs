@@ -1,7 +1,8 @@
 //! Why a build pod does not start: the cluster's words, sorted into the reasons that a decision knows.
 //!
-//! What passes by itself within seconds is no problem yet: a first try at an image, a Secret that the kubelet is about
-//! to read, a service account that is about to be made. If it stays, the cluster says so in other words.
+//! What passes by itself within seconds is no problem yet: a Secret that the kubelet is about to read, a service account
+//! that is about to be made. If it stays, the cluster says so in other words. A first try at an image that failed is one
+//! that may pass.
 //!
 //! Sources: the kubelet (`pkg/kubelet/container/sync_result.go`, `pkg/kubelet/images/types.go`,
 //! `pkg/kubelet/events/event.go`), the Job controller's `FailedCreate`, and admission's messages.
@@ -31,11 +32,7 @@ pub fn of_pod(pod: &Pod) -> Option<Problem> {
     if let Some(message) = pods::unschedulable(pod) {
         return Some(problem(UNSCHEDULABLE, message));
     }
-    let waits = pods::waiting(pod).find_map(|waiting| {
-        let Waiting { reason, message, .. } = &waiting;
-        Some(problem(of_container(reason, message)?, waiting.sentence()))
-    });
-    waits.or_else(|| of_service(pod))
+    pods::waiting(pod).find_map(|waiting| of_container(&waiting)).or_else(|| of_service(pod))
 }
 
 /// What a check is to talk to ends again and again before the check begins. In a pod that restarts nothing else the kubelet
@@ -53,15 +50,18 @@ fn of_service(pod: &Pod) -> Option<Problem> {
     })
 }
 
-fn of_container(reason: &str, message: &str) -> Option<&'static str> {
-    match reason {
-        // Tried again at once; back-off is the verdict.
-        "ErrImagePull" | "RegistryUnavailable" | "SignatureValidationFailed" => None,
-        "ImagePullBackOff" | "ImageInspectError" => Some(IMAGE_PULL_FAILED),
-        "InvalidImageName" | "ErrImageNeverPull" => Some(POD_IMAGE_INVALID),
+fn of_container(waiting: &Waiting) -> Option<Problem> {
+    let (message, told) = (&waiting.message, |reason| Some(problem(reason, waiting.sentence())));
+    match waiting.reason.as_str() {
+        // Tried again by itself; back-off is the verdict.
+        "ErrImagePull" | "RegistryUnavailable" | "SignatureValidationFailed" => {
+            Some(passing(IMAGE_PULL_FAILED, waiting.sentence()))
+        }
+        "ImagePullBackOff" | "ImageInspectError" => told(IMAGE_PULL_FAILED),
+        "InvalidImageName" | "ErrImageNeverPull" => told(POD_IMAGE_INVALID),
         "CreateContainerConfigError" if is_early(message) => None,
-        "CreateContainerConfigError" if names_what_is_missing(message) => Some(SECRET_MISSING),
-        _ => Some(CONTAINER_FAILED_TO_START),
+        "CreateContainerConfigError" if names_what_is_missing(message) => told(SECRET_MISSING),
+        _ => told(CONTAINER_FAILED_TO_START),
     }
 }
 
@@ -69,12 +69,16 @@ fn of_container(reason: &str, message: &str) -> Option<&'static str> {
 pub fn of_events(events: &[Event]) -> Option<Problem> {
     let mut newest: Vec<&Event> = events.iter().collect();
     newest.sort_by_key(|event| std::cmp::Reverse(time(event)));
-    let scheduled = newest.iter().any(|e| e.reason.as_deref() == Some("Scheduled"));
-    newest.into_iter().find_map(|event| {
+    let seen = |reason: &str| newest.iter().any(|e| e.reason.as_deref() == Some(reason));
+    // What is mounted and set up before the first container starts is past once one did.
+    let (scheduled, started) = (seen("Scheduled"), seen("Started"));
+    newest.iter().find_map(|event| {
         let message = event.message.as_deref().unwrap_or_default();
         match event.reason.as_deref()? {
             "FailedCreate" => of_create(message),
             "FailedScheduling" if !scheduled => Some(problem(UNSCHEDULABLE, message)),
+            "Failed" => of_pull(event, &newest),
+            _ if started => None,
             "FailedMount" | "FailedAttachVolume" | "FailedMapVolume" if is_early(message) => None,
             "FailedMount" if names_what_is_missing(message) => Some(problem(SECRET_MISSING, message)),
             "FailedMount" | "FailedAttachVolume" | "FailedMapVolume" => Some(problem(VOLUME_FAILED, message)),
@@ -84,6 +88,22 @@ pub fn of_events(events: &[Event]) -> Option<Problem> {
             _ => None,
         }
     })
+}
+
+/// A try at an image, of which the status of the pod says nothing yet. None: a later one was good.
+fn of_pull(event: &Event, all: &[&Event]) -> Option<Problem> {
+    let message = event.message.as_deref()?;
+    let (image, _) = message.strip_prefix("Failed to pull image \"")?.split_once('"')?;
+    let there = |e: &&&Event| {
+        let named = e.message.as_ref().is_some_and(|m| m.contains(&format!("\"{image}\"")));
+        named && e.reason.as_deref() == Some("Pulled") && time(e) > time(event)
+    };
+    if all.iter().any(|e| there(&e)) {
+        return None;
+    }
+    let place = event.involved_object.field_path.as_deref().and_then(|p| p.split_once('{'));
+    let container = place.map(|(_, name)| format!("{}: ", name.trim_end_matches('}'))).unwrap_or_default();
+    Some(passing(IMAGE_PULL_FAILED, format!("{container}{message}")))
 }
 
 fn time(event: &Event) -> Option<jiff::Timestamp> {
@@ -123,7 +143,12 @@ fn is_early(message: &str) -> bool {
 }
 
 fn problem(reason: &str, message: impl Into<String>) -> Problem {
-    Problem { reason: reason.to_owned(), message: message.into() }
+    Problem { reason: reason.to_owned(), message: message.into(), may_pass: false }
+}
+
+/// The kubelet tries again by itself.
+fn passing(reason: &str, message: impl Into<String>) -> Problem {
+    Problem { may_pass: true, ..problem(reason, message) }
 }
 
 #[cfg(test)]
@@ -178,7 +203,7 @@ mod tests {
         let cases = [
             ("ContainerCreating", "", None),
             ("PodInitializing", "", None),
-            ("ErrImagePull", "rpc error: code = NotFound", None),
+            ("ErrImagePull", "rpc error: code = NotFound", Some(IMAGE_PULL_FAILED)),
             ("ImagePullBackOff", "Back-off pulling image \"no.such/image\"", Some(IMAGE_PULL_FAILED)),
             ("InvalidImageName", "couldn't parse image name \"A:B:C\"", Some(POD_IMAGE_INVALID)),
             ("CreateContainerConfigError", "secret \"test-settings\" not found", Some(SECRET_MISSING)),
@@ -198,6 +223,13 @@ mod tests {
         }
         let told = waiting("ImagePullBackOff", "Back-off pulling image \"x\"").unwrap().message;
         assert_eq!(told, "clone: ImagePullBackOff, Back-off pulling image \"x\"");
+    }
+
+    #[test]
+    fn a_try_at_an_image_may_pass_and_back_off_is_the_verdict() {
+        let may_pass = |reason: &str| waiting(reason, "manifest unknown").unwrap().may_pass;
+        assert!(may_pass("ErrImagePull") && may_pass("RegistryUnavailable"));
+        assert!(!may_pass("ImagePullBackOff") && !may_pass("InvalidImageName"));
     }
 
     #[test]
@@ -227,6 +259,40 @@ mod tests {
         ] {
             assert_eq!(create(passing), None, "{passing}");
         }
+    }
+
+    /// As the kubelet of Kubernetes 1.34 writes them, for the second container of a pod.
+    #[test]
+    fn a_try_at_an_image_that_failed_is_told_by_its_event_until_a_later_one_is_good() {
+        let failed = |second: u8| {
+            let why = "Failed to pull image \"r.test/none:1\": rpc error: code = NotFound desc = not found";
+            let mut event = event("Failed", why, second);
+            event.involved_object.field_path = Some("spec.containers{check}".to_owned());
+            event
+        };
+        let early = [
+            event("Pulled", "Container image \"r.test/worker:1\" already present on machine", 1),
+            event("Started", "Started container clone", 2),
+            event("Pulling", "Pulling image \"r.test/none:1\"", 3),
+        ];
+        let all = |more: &[Event]| of_events(&[early.as_slice(), more].concat());
+        assert_eq!(all(&[]), None);
+        let found = all(&[failed(4), event("Failed", "Error: ErrImagePull", 5)]).unwrap();
+        assert_eq!((found.reason.as_str(), found.may_pass), (IMAGE_PULL_FAILED, true));
+        let words = "Failed to pull image \"r.test/none:1\": rpc error: code = NotFound desc = not found";
+        assert_eq!(found.message, format!("check: {words}"));
+        let pulled = |image: &str| event("Pulled", &format!("Successfully pulled image \"{image}\" in 1s"), 6);
+        assert_eq!(all(&[failed(4), pulled("r.test/none:1")]), None);
+        assert!(all(&[failed(4), pulled("r.test/other:1")]).is_some());
+        assert!(all(&[failed(7), pulled("r.test/none:1")]).is_some(), "it was pulled before, for another container");
+    }
+
+    #[test]
+    fn what_kept_a_pod_from_its_first_container_is_past_once_that_started() {
+        let missing = event("FailedMount", "MountVolume.SetUp failed for volume \"g\" : secret \"s\" not found", 3);
+        let started = event("Started", "Started container clone", 2);
+        assert!(of_events(std::slice::from_ref(&missing)).is_some());
+        assert_eq!(of_events(&[missing, started]), None);
     }
 
     #[test]

@@ -183,7 +183,7 @@ impl Protocol {
                 Change::Starts(name) => cluster.pod_starts(&self.key(name)),
                 Change::Sticks(name, verdict) => {
                     let reason = if verdict { reasons::IMAGE_PULL_FAILED } else { reasons::QUOTA_EXCEEDED };
-                    let problem = Problem { reason: reason.to_owned(), message: String::new() };
+                    let problem = Problem { reason: reason.to_owned(), message: String::new(), may_pass: false };
                     cluster.pod_sticks(&self.key(name), &problem);
                 }
                 Change::Ends(name, outcome) => cluster.pod_ends(&self.key(name), outcome),

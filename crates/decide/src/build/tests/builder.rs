@@ -138,7 +138,7 @@ pub(super) fn told(reason: &str, message: &str) -> Answer {
     Answer::Known { at: at(9), value: Measured::Problem(Some(problem(reason, message))) }
 }
 pub(super) fn problem(reason: &str, message: &str) -> Problem {
-    Problem { reason: reason.into(), message: message.into() }
+    Problem { reason: reason.into(), message: message.into(), may_pass: false }
 }
 
 pub(super) fn cloned() -> String {
@@ -196,6 +196,12 @@ impl Job {
     pub(super) fn running(mut self, container: &str) -> Self {
         let name = container.into();
         self.containers.push(Container { name, running: true, started: Some(at(20)), finished: None, ended: None });
+        self
+    }
+    /// Its turn is still to come.
+    pub(super) fn waiting(mut self, container: &str) -> Self {
+        let name = container.into();
+        self.containers.push(Container { name, running: false, started: None, finished: None, ended: None });
         self
     }
     pub(super) fn succeeded(mut self) -> Self {

@@ -39,8 +39,12 @@ fn what_is_waited_for_is_told_between_attempts_and_containers() {
     let lost = job().lost("Evicted").failed();
     let mut seen = build().started().with(unit(), 1, lost);
     let decision = seen.settle();
-    assert_eq!(decision.status.waiting_for, ["attempt 2 of check/unit, after a pause"]);
-    assert!(decision.status.steps[0].message.as_ref().unwrap().starts_with("tried again after PodLost: the pod was"));
+    let why = "PodLost: the pod was taken away: Evicted";
+    assert_eq!(decision.status.waiting_for, [format!("attempt 2 of check/unit, after a pause: {why}")]);
+    assert_eq!(decision.status.steps[0].message.as_deref(), Some(format!("tried again after {why}").as_str()));
+    assert_eq!(ready(&decision).reason, reasons::POD_LOST);
+    let mut again = seen.clone().with(unit(), 2, job().running("clone"));
+    assert_eq!(ready(&again.settle()).reason, "Checking");
     let mut seen = build().started().with(unit(), 1, job().ended("clone", 0, ""));
     assert_eq!(seen.settle().status.waiting_for, ["check/unit: the next container"]);
     let mut seen = build().started().with(unit(), 1, job());

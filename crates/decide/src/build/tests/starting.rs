@@ -10,7 +10,7 @@ use super::{
         },
         *,
     },
-    builder::{at, build, failure, job, names, ready, told, unit},
+    builder::{at, build, failure, job, names, problem, ready, told, unit},
 };
 use crate::{Answer, Cadence, Measured, Refusal};
 
@@ -33,6 +33,40 @@ fn a_pod_that_is_slow_to_start_is_asked_about() {
         let mut seen = build().started().with(unit(), 1, known.clone());
         seen.now = at(3);
         assert_eq!(seen.settle().ask.len(), 0, "{known:?}");
+    }
+}
+
+/// The status of its pod says nothing for ten seconds and more.
+#[test]
+fn a_pod_that_is_slow_to_start_its_next_container_is_asked_about() {
+    let pulling = || job().ended("clone", 0, "").waiting("check");
+    let mut seen = build().started().with(unit(), 1, pulling());
+    seen.now = at(22);
+    let decision = seen.settle();
+    assert_eq!((decision.ask.len(), decision.check_again), (0, Some(at(23))), "clone ended at 20");
+    seen.now = at(23);
+    let mut passing = problem(IMAGE_PULL_FAILED, "check: Failed to pull image \"r.test/none:1\": not found");
+    passing.may_pass = true;
+    let failed = Answer::Known { at: at(23), value: Measured::Problem(Some(passing)) };
+    let mut seen = seen.answered(&failed);
+    let decision = seen.settle();
+    assert_eq!((ready(&decision).reason.as_str(), names(&decision).len()), (IMAGE_PULL_FAILED, 0), "no verdict yet");
+    assert!(ready(&decision).message.contains("r.test/none:1\": not found"), "{}", ready(&decision).message);
+    assert_eq!(decision.ask.len(), 1, "it is asked on until the pod says so itself");
+
+    let runs = pulling().running("service-db");
+    let mut beside = build().started().with(unit(), 1, runs);
+    beside.now = at(23);
+    assert_eq!(beside.settle().ask.len(), 1, "what stands beside a check does not count");
+    for known in [
+        job().ended("clone", 0, "").running("check"),
+        job().ended("clone", 0, "").ended("check", 0, ""),
+        job().ended("clone", 0, "").ended("check", 0, "").running("service-db"),
+    ] {
+        let mut seen = seen.clone().with(unit(), 1, known.clone());
+        seen.now = at(60);
+        let decision = seen.settle();
+        assert_eq!((decision.ask.len(), ready(&decision).reason.as_str()), (0, "Checking"), "{known:?}");
     }
 }
 
@@ -81,7 +115,9 @@ fn an_image_that_cannot_be_pulled_is_tried_again_once_the_job_before_has_ended()
         let mut seen = build().started().with(unit(), 1, stuck());
         let decision = seen.settle();
         assert_eq!(names(&decision), ["Stop check/unit 1"]);
-        assert_eq!(decision.status.waiting_for, ["the Job of check/unit before attempt 2 to end"]);
+        let before = format!("{reason}: check: ImagePullBackOff, not found");
+        assert_eq!(decision.status.waiting_for, [format!("the Job of check/unit before attempt 2 to end: {before}")]);
+        assert_eq!(ready(&decision).reason, reason, "also between two attempts");
 
         seen.now = at(60);
         assert_eq!(names(&seen.settle()), ["Stop check/unit 1"], "the pause is over, and the Job is not");
