@@ -30,7 +30,9 @@ pub fn of_pod(pod: &Pod) -> Option<Problem> {
         return None;
     }
     if let Some(message) = pods::unschedulable(pod) {
-        return Some(problem(UNSCHEDULABLE, message));
+        // Our reason is the cluster's word.
+        let why = message.strip_prefix("Unschedulable, ").unwrap_or(&message);
+        return Some(problem(UNSCHEDULABLE, why));
     }
     pods::waiting(pod).find_map(|waiting| of_container(&waiting)).or_else(|| of_service(pod))
 }
@@ -237,7 +239,7 @@ mod tests {
         let condition = json!({"type": "PodScheduled", "status": "False", "reason": "Unschedulable",
                                "message": "0/1 nodes are available: 1 Insufficient memory."});
         let found = of_pod(&pod(&json!({"phase": "Pending", "conditions": [condition]}))).unwrap();
-        let expected = "Unschedulable, 0/1 nodes are available: 1 Insufficient memory.";
+        let expected = "0/1 nodes are available: 1 Insufficient memory.";
         assert_eq!((found.reason.as_str(), found.message.as_str()), (UNSCHEDULABLE, expected));
         assert_eq!(of_pod(&pod(&json!({"phase": "Failed", "conditions": [condition]}))), None);
     }
