@@ -2,7 +2,7 @@
 
 use switchyard_api::{
     build::{Class, Failure},
-    report::{self, Report},
+    report::{self, Reason, Report},
 };
 
 use super::{
@@ -100,8 +100,24 @@ fn check(name: &str, place: &str, end: &ContainerEnd, gate: bool) -> Failure {
         let message = format!("check {name} cannot start: {}", mask(end.message.trim()));
         return failure(place, CHECK_FAILED, message, None);
     }
+    if let (true, Some((reason, why))) = (gate, scanner(&end.message)) {
+        return told(place, reason, format!("the scanner of check {name}: {}", mask(why)), tail(&end.message));
+    }
     let what = if gate { "the scanner of check" } else { "check" };
     failure(place, CHECK_FAILED, format!("{what} {name} ended with exit code {}", end.exit_code), tail(&end.message))
+}
+
+/// SonarQube's scanner ends alike whatever it fails of, so the errors in its log are read: where it could not talk to the
+/// server, that is no fault of the source. The words are those of its versions 4 to 8.
+fn scanner(log: &str) -> Option<(Reason, &str)> {
+    let errors =
+        || log.lines().filter_map(|l| l.split_once("ERROR")).map(|(_, said)| said.trim_start_matches([':', ']', ' ']));
+    let with = |words: &[&str]| errors().find(|said| words.iter().any(|w| said.contains(w)));
+    let refused = with(&["failed with HTTP 401", "failed with HTTP 403", "Not authorized", "not authorized to "]);
+    let absent =
+        || with(&["Failed to query server version", "can not be reached", "failed with HTTP 5", "Call to URL ["]);
+    let refused = refused.map(|said| (Reason::SonarQubeUnauthorized, said));
+    refused.or_else(|| absent().map(|said| (Reason::SonarQubeUnavailable, said)))
 }
 
 fn image(name: &str, place: &str, end: &ContainerEnd) -> Failure {
@@ -115,23 +131,23 @@ fn image(name: &str, place: &str, end: &ContainerEnd) -> Failure {
 
 fn reported(place: &str, message: &str) -> Failure {
     match Report::parse(message) {
-        Ok(Report::Failed(failed)) => Failure {
-            step: place.to_owned(),
-            class: match failed.reason.class() {
-                report::Class::User => Class::User,
-                report::Class::Policy => Class::Policy,
-                report::Class::Infrastructure => Class::Infrastructure,
-            },
-            reason: failed.reason.to_string(),
-            message: failed.message,
-            hint: Some(hint(failed.reason).to_owned()),
-            log: None,
-        },
+        Ok(Report::Failed(failed)) => told(place, failed.reason, failed.message, None),
         Ok(Report::Cloned(_) | Report::Pushed(_) | Report::Saved(_) | Report::Passed(_)) => {
             failure(place, STEP_FAILED, "it reported success and failed", None)
         }
         Err(why) => failure(place, STEP_FAILED, why.to_string(), tail(message)),
     }
+}
+
+/// A failure by one of a worker's reasons.
+fn told(place: &str, reason: Reason, message: String, log: Option<String>) -> Failure {
+    let class = match reason.class() {
+        report::Class::User => Class::User,
+        report::Class::Policy => Class::Policy,
+        report::Class::Infrastructure => Class::Infrastructure,
+    };
+    let hint = Some(hint(reason).to_owned());
+    Failure { step: place.to_owned(), class, reason: reason.to_string(), message, hint, log }
 }
 
 /// Kaniko has no exit codes of its own: the exit code of a failing RUN is passed on. So its last line is read, and no

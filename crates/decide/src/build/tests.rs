@@ -3,6 +3,7 @@
 mod builder;
 mod cancelling;
 mod failing;
+mod gates;
 mod going;
 mod other_sources;
 mod permits;
