@@ -103,6 +103,7 @@ pub async fn install(ground: &Ground) -> Result<()> {
         "imagePullSecrets": [{"name": PULL}],
         // Tests of failures push by way of a registry of their own.
         "insecureRegistries": [ground.setting("REGISTRY"), crate::registry_proxy::address(ground)],
+        "sonarScannerImage": crate::sonarqube::scanner(ground),
         "trivy": {"image": ground.setting("IMAGE_TRIVY"), "dbRepository": ground.setting("TRIVY_DB")},
     });
     charts(ground, &values).await

@@ -23,6 +23,7 @@ pub mod registry;
 pub mod registry_proxy;
 pub mod rows;
 pub mod shop;
+pub mod sonarqube;
 pub mod state;
 pub mod tell;
 pub mod timeline;
