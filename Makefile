@@ -37,7 +37,7 @@ test-unit: toolchain ## Unit, golden and model tests: no cluster
 test-e2e: toolchain ## The end-to-end tests, on the test cluster
 	@e2e/run/test e2e
 
-test-all: toolchain ## `test`, every kill, larger models, the cluster's crash drill, real Prometheus and Trivy, examples/streamlit; goes on where it was
+test-all: toolchain ## `test`, every kill, larger models, the cluster's crash drill, real Prometheus, Trivy and SonarQube, examples/streamlit; goes on where it was
 	@e2e/run/all $(SUITES)
 
 model: toolchain ## Explore the model of a Rollout further than the unit tests do

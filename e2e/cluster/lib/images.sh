@@ -124,6 +124,25 @@ install_debian() {
         "$DEBIAN_SUITE" "$root"
 }
 
+# from_maven_central GROUP:NAME:VERSION:KIND SHA256: the path of that file, fetched once.
+from_maven_central() {
+    local coordinates=$1 sum=$2 name version kind file draft
+    IFS=: read -r _ name version kind <<<"$coordinates"
+    file=$CACHE/maven/$name-$version.$kind
+    if [[ ! -f $file ]]; then
+        mkdir -p "$CACHE/maven"
+        find "$CACHE/maven" -maxdepth 1 -name 'draft.*' -exec rm -rf --one-file-system {} +
+        draft=$(mktemp -d "$CACHE/maven/draft.XXXXXX")
+        mvn --batch-mode --no-transfer-progress "-Dmaven.repo.local=$draft/repository" \
+            org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy \
+            "-Dartifact=$coordinates" "-DoutputDirectory=$draft" >&2 || return
+        sha256sum --check --quiet <<<"$sum  $draft/${file##*/}" >&2 || return
+        mv -T "$draft/${file##*/}" "$file"
+        rm -rf --one-file-system "$draft"
+    fi
+    printf '%s' "$file"
+}
+
 build_images() {
     local name
     for name; do

@@ -48,6 +48,8 @@ REGISTRY=registry.forge.svc:5000
 # What `trivy` publishes there.
 TRIVY=trivy:v0.68.1
 TRIVY_DB=trivy-db:2
+# What `sonarqube` publishes there.
+SONARQUBE=sonarqube:25.1.0.102122
 
 # All parts that are built from Go modules, in the order in which they are built.
 PARTS=(etcd kubernetes coredns registry kaniko helm)
