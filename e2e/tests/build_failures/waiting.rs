@@ -100,14 +100,16 @@ async fn pods_that_cannot_start_say_why() {
             let (user, password) =
                 (place.ground.setting("GIT_READER_USER"), place.ground.setting("GIT_READER_PASSWORD"));
             place.git_secret("later", user, password).await;
-            let last = async || watched.said("no-such-image", "ImagePullFailed");
-            place.until("the last one has said why", 150, last).await;
-            tell(watched, &waits);
+            let pulled = async || watched.said("no-such-image", "ImagePullFailed");
+            place.until("it says that the image cannot be pulled", 60, pulled).await;
             let after = told_after_a_failed_pull(&place, watched, "no-such-image").await;
             println!("no-such-image: told {after:.1?} after the first try that failed");
             assert!(after <= AT_ONCE, "an image that cannot be pulled is told {after:.1?} after the first try");
             let words = place.find::<Build>("no-such-image").await.and_then(|b| b.status).map(|s| s.waiting_for);
             assert!(words.iter().flatten().any(|w| w.contains("not found")), "the registry's words: {words:?}");
+            let all = async || waits.iter().all(|(build, reason)| watched.said(build, reason).is_some()).then_some(());
+            place.until("each has said why", 60, all).await;
+            tell(watched, &waits);
         })
         .await;
     })
