@@ -125,7 +125,8 @@ async fn a_critical_finding_ends_the_build_and_nothing_is_pushed() {
         let build =
             is_refused(&place, "shop", &ScanStatus { critical: 1, medium: 1, fixable: 2, ..counts("web") }).await;
         let failure = build.status.unwrap().failure.unwrap();
-        assert_eq!(failure.step, "image/web: scan");
+        // The container that would have pushed: it judges first.
+        assert_eq!(failure.step, "image/web: push");
         for word in ["1 critical", CRITICAL_ID, CRITICAL, "2.0.0"] {
             assert!(failure.message.contains(word), "{word} is not in: {}", failure.message);
         }
@@ -296,7 +297,8 @@ async fn without_a_database_nothing_passes() {
             let failure = status.failure.expect("who cannot look does not let pass");
             println!("{}", json!(failure));
             assert_eq!((failure.class, failure.reason.as_str()), (Class::Infrastructure, "ScanUnavailable"));
-            assert_eq!(failure.step, "image/web: scan");
+            // The container that would have pushed: it judges first.
+        assert_eq!(failure.step, "image/web: push");
             assert!(failure.message.contains("nowhere.forge.svc"), "which one? {}", failure.message);
             assert_eq!(place.list::<Job>("").await.len(), 2, "tried again once, as `retries` says");
             assert_eq!(tags(&place, "shop").await, [""; 0]);

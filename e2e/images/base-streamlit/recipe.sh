@@ -13,7 +13,8 @@ assemble() {
     install -m 644 "/$certificates" "$1/$certificates"
     install -m 644 /etc/resolv.conf "$1/etc/resolv.conf"
     install -m 644 "$recipe/requirements.txt" "$1/tmp/requirements.txt"
-    env -u PIP_FIND_LINKS HOME=/tmp PATH=/usr/bin:/bin chroot "$1" python3 -m pip install --no-cache-dir \
+    # Looked up by this machine's path, run with the image's.
+    env -u PIP_FIND_LINKS HOME=/tmp PATH=/usr/bin:/bin "$(type -P chroot)" "$1" python3 -m pip install --no-cache-dir \
         --no-compile --no-deps --only-binary=:all: --break-system-packages --root-user-action=ignore \
         --requirement /tmp/requirements.txt
     mv "$1/$certificates.own" "$1/$certificates"
