@@ -158,15 +158,15 @@ impl Told {
         let Some(violations) = serde_json::from_slice::<Value>(body).ok().and_then(|b| b["violations"].as_u64()) else {
             return (400, json!({"errors": [{"msg": "that is no analysis"}]}));
         };
-        let mut analyses = self.analyses.lock().unwrap();
-        analyses.push(Analysis { project: project.to_owned(), violations, asked: 0 });
-        (200, json!({"taskId": format!("task-{}", analyses.len())}))
+        let mut all = self.analyses.lock().unwrap();
+        all.push(Analysis { project: project.to_owned(), violations, asked: 0 });
+        (200, json!({"taskId": format!("task-{}", all.len())}))
     }
 
     /// The first time it is not computed yet.
     fn task(&self, id: &str) -> (u16, Value) {
-        let mut analyses = self.analyses.lock().unwrap();
-        let Some((number, analysis)) = numbered(id, "task-", &mut analyses) else { return unknown(id) };
+        let mut all = self.analyses.lock().unwrap();
+        let Some((number, analysis)) = numbered(id, "task-", &mut all) else { return unknown(id) };
         analysis.asked += 1;
         let task = |status: &str, more: Value| {
             let mut task = json!({"id": id, "type": "REPORT", "componentKey": analysis.project, "status": status,
@@ -184,8 +184,8 @@ impl Told {
     }
 
     fn gate(&self, id: &str) -> (u16, Value) {
-        let mut analyses = self.analyses.lock().unwrap();
-        let Some((_, analysis)) = numbered(id, "analysis-", &mut analyses) else { return unknown(id) };
+        let mut all = self.analyses.lock().unwrap();
+        let Some((_, analysis)) = numbered(id, "analysis-", &mut all) else { return unknown(id) };
         let status = if analysis.violations == 0 { "OK" } else { "ERROR" };
         let condition = json!({"status": status, "metricKey": "violations", "comparator": "GT", "errorThreshold": "0",
             "actualValue": analysis.violations.to_string()});

@@ -44,7 +44,7 @@ async fn a_quality_gate_is_a_gate() {
             row(&place, name, &source.0, &source.1)
                 .with(&json!({"checks": [{"name": "quality", "sonarQube": sonar}]}))
                 .checks(|checks| {
-                    checks[0]["sonarQube"].as_object_mut().unwrap().extend(more.as_object().cloned().unwrap())
+                    checks[0]["sonarQube"].as_object_mut().unwrap().extend(more.as_object().cloned().unwrap());
                 })
         };
         let plain = json!({});

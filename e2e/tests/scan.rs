@@ -297,8 +297,7 @@ async fn without_a_database_nothing_passes() {
             let failure = status.failure.expect("who cannot look does not let pass");
             println!("{}", json!(failure));
             assert_eq!((failure.class, failure.reason.as_str()), (Class::Infrastructure, "ScanUnavailable"));
-            // The container that would have pushed: it judges first.
-        assert_eq!(failure.step, "image/web: push");
+            assert_eq!(failure.step, "image/web: scan");
             assert!(failure.message.contains("nowhere.forge.svc"), "which one? {}", failure.message);
             assert_eq!(place.list::<Job>("").await.len(), 2, "tried again once, as `retries` says");
             assert_eq!(tags(&place, "shop").await, [""; 0]);

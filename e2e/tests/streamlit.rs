@@ -11,40 +11,63 @@ use switchyard_e2e::{
     place::{Place, in_a_namespace},
 };
 use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
     net::TcpStream,
+    task::JoinHandle,
     time::Instant,
 };
 
-/// A user's page: the WebSocket that it has open as long as it is looked at.
+/// A user's page: the WebSocket that it has open as long as it is looked at. It answers the server's pings, as a browser does
+/// (RFC 6455, 5.5.2): else the server ends it after a minute.
 struct Session {
-    connection: TcpStream,
+    reading: JoinHandle<std::io::Result<()>>,
 }
 
 impl Session {
     async fn open(address: SocketAddr) -> Self {
-        let mut connection = TcpStream::connect(address).await.unwrap();
+        let mut connection = BufReader::new(TcpStream::connect(address).await.unwrap());
         let request = format!(
             "GET /_stcore/stream HTTP/1.1\r\nHost: {address}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
              Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\
              Sec-WebSocket-Protocol: streamlit\r\n\r\n"
         );
         connection.write_all(request.as_bytes()).await.unwrap();
-        let mut answer = [0; 12];
-        connection.read_exact(&mut answer).await.unwrap();
-        assert_eq!(String::from_utf8_lossy(&answer), "HTTP/1.1 101");
-        Self { connection }
+        let mut answer = String::new();
+        while !answer.ends_with("\r\n\r\n") {
+            assert!(connection.read_line(&mut answer).await.unwrap() > 0, "{answer}");
+        }
+        assert!(answer.starts_with("HTTP/1.1 101"), "{answer}");
+        Self { reading: tokio::spawn(read(connection)) }
     }
 
-    /// Whether it is open still; what came over it meanwhile is thrown away.
     fn is_open(&self) -> bool {
-        let mut bytes = [0; 4096];
-        loop {
-            match self.connection.try_read(&mut bytes) {
-                Ok(0) => return false,
-                Ok(_) => {}
-                Err(error) => return error.kind() == std::io::ErrorKind::WouldBlock,
+        !self.reading.is_finished()
+    }
+}
+
+/// Until the server closes it. What comes is thrown away, but for pings.
+async fn read(mut connection: BufReader<TcpStream>) -> std::io::Result<()> {
+    const CLOSE: u8 = 0x8;
+    const PING: u8 = 0x9;
+    const PONG: u8 = 0x8a;
+    loop {
+        let (first, second) = (connection.read_u8().await?, connection.read_u8().await?);
+        let length = match second & 0x7f {
+            126 => u64::from(connection.read_u16().await?),
+            127 => connection.read_u64().await?,
+            short => u64::from(short),
+        };
+        let mut payload = vec![0; usize::try_from(length).unwrap()];
+        connection.read_exact(&mut payload).await?;
+        match first & 0xf {
+            CLOSE => return Ok(()),
+            PING => {
+                // Masked, as a client's have to be, by zeros. A ping has at most 125 bytes.
+                let mut pong = vec![PONG, 0x80 | second, 0, 0, 0, 0];
+                pong.extend(payload);
+                connection.write_all(&pong).await?;
             }
+            _ => {}
         }
     }
 }

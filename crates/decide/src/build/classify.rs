@@ -57,13 +57,10 @@ pub fn classify(step: &Step, job: &Job, noted: Option<&str>, gate: bool) -> Fail
         return failure(&step.to_string(), TIMEOUT, "the Job ran longer than the Build's timeout", None);
     }
     let Some((container, end)) = first else {
-        return match job.lost.as_deref().or(noted) {
-            Some(lost) => taken(&step.to_string(), TAKEN, lost),
-            None => {
-                let words = job.failed.as_deref().unwrap_or_default();
-                taken(&step.to_string(), "the pod ended before its containers did", words)
-            }
-        };
+        let lost = job.lost.as_deref().or(noted).map(|lost| (TAKEN, lost));
+        let (what, words) =
+            lost.unwrap_or(("the pod ended before its containers did", job.failed.as_deref().unwrap_or_default()));
+        return taken(&step.to_string(), what, words);
     };
     let place = format!("{step}: {}", container.name);
     if end.reason == "OOMKilled" {
