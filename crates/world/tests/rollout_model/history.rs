@@ -162,7 +162,11 @@ impl History {
                 1
             }
             CommandOrder::Retry(r) => {
-                self.retried.add(parts.name(r));
+                let name = parts.name(r);
+                // The same the other way round: an Abort which was given later.
+                if !self.failed.has(name) {
+                    self.retried.add(name);
+                }
                 2
             }
             CommandOrder::RollbackTo(r) => {
